@@ -1,0 +1,85 @@
+//! The layer in front of both edges: from a request's credential to an [`Identity`].
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, Uri, header::AUTHORIZATION};
+
+use super::Authenticator;
+use crate::model::{
+    caller::Caller,
+    error::{Error, Result},
+};
+
+/// Who is behind a request, or why that could not be told.
+#[derive(Clone, Debug)]
+pub struct Identity(Result<Arc<Caller>>);
+
+impl Identity {
+    /// The caller, for operations that need one.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated` when no credential was sent, or one that does not hold.
+    pub fn caller(&self) -> Result<Arc<Caller>> {
+        self.0.clone()
+    }
+}
+
+impl Default for Identity {
+    /// Nobody: no credential was sent.
+    fn default() -> Self {
+        Self(Err(Error::not_authenticated()))
+    }
+}
+
+/// Puts an [`Identity`] into each request.
+pub async fn authenticate(
+    State(authenticator): State<Authenticator>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let token = bearer(request.headers()).or_else(|| query_key(request.uri()));
+    let identity = match token {
+        Some(token) => Identity(authenticator.caller(&token).await.map(Arc::new)),
+        None => Identity::default(),
+    };
+    request.extensions_mut().insert(identity);
+    next.run(request).await
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// The older place for a key (management-api 1.2).
+fn query_key(uri: &Uri) -> Option<String> {
+    let query = uri.query()?;
+    if !query.contains("personal_api_key") {
+        return None;
+    }
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "personal_api_key")
+        .map(|(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_found_in_the_header_or_the_query() {
+        let headers = |value: &str| HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
+        assert_eq!(bearer(&headers("Bearer phx_1")).as_deref(), Some("phx_1"));
+        assert_eq!(bearer(&headers("bearer  phx_1 ")).as_deref(), Some("phx_1"));
+        assert_eq!(bearer(&headers("Basic abc")), None);
+        assert_eq!(bearer(&HeaderMap::new()), None);
+        let uri = "/api/projects/1/?limit=1&personal_api_key=phx_2".parse().unwrap();
+        assert_eq!(query_key(&uri).as_deref(), Some("phx_2"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Decides who is calling.
+//!
+//! One layer serves both edges: it reads the credential of a request, finds
+//! out whose it is, and leaves an [`Identity`] in the request's extensions. It
+//! never answers itself, since some paths need no credential: the operation
+//! asks for the [`Caller`] when it needs one, and checks scopes in its use-case.
+
+mod layer;
+mod secret;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use moka::sync::Cache;
+
+pub use layer::{Identity, authenticate};
+pub use secret::{Secret, TokenKind};
+
+use crate::{
+    clock::Clock,
+    model::{
+        api_key::ApiKey,
+        caller::{Caller, CredentialKind, Reach},
+        error::{Code, Error, Result},
+    },
+    snapshot::Snapshots,
+    store::Store,
+};
+
+/// How long a key is trusted without asking the database again. Revocation is
+/// announced on PostgreSQL; this bounds it where it is not.
+const FRESH: TimeDelta = TimeDelta::milliseconds(800);
+/// How long a known key still opens evaluation when the database is gone.
+const KEPT: Duration = Duration::from_secs(600);
+const MOST_KEPT: u64 = 10_000;
+/// `last_used_at` is kept to this precision, so that reading flags is not writing keys.
+const USE_PRECISION: TimeDelta = TimeDelta::minutes(1);
+
+/// Knows whose credential is whose.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    store: Store,
+    snapshots: Snapshots,
+    clock: Clock,
+    known: Cache<String, Arc<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    key: ApiKey,
+    read_at: DateTime<Utc>,
+}
+
+impl Authenticator {
+    /// Knows nobody yet.
+    #[must_use]
+    pub fn new(store: Store, snapshots: Snapshots, clock: Clock) -> Self {
+        let known = Cache::builder().max_capacity(MOST_KEPT).time_to_live(KEPT).build();
+        Self { store, snapshots, clock, known }
+    }
+
+    /// Forgets what it knew of keys: some were changed.
+    pub fn forget(&self) {
+        self.known.invalidate_all();
+    }
+
+    /// Finds whose credential it is.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated` for one that is unknown, revoked or expired; `Unavailable` when
+    /// only the database could tell, and it is gone.
+    pub async fn caller(&self, token: &str) -> Result<Caller> {
+        match TokenKind::of(token) {
+            Some(TokenKind::Project) => self.project(token).await,
+            Some(TokenKind::Personal | TokenKind::ProjectSecret) => self.key(token).await,
+            None => Err(Error::authentication_failed("Invalid API key.")),
+        }
+    }
+
+    async fn project(&self, token: &str) -> Result<Caller> {
+        let unknown = || Error::authentication_failed("Invalid project token.");
+        let project = self.snapshots.project_of_token(token).await?.ok_or_else(unknown)?;
+        Ok(Caller {
+            kind: CredentialKind::ProjectToken,
+            organization_id: project.organization_id,
+            user_id: None,
+            reach: Reach::Projects(vec![project.id]),
+            scopes: Vec::new(),
+        })
+    }
+
+    async fn key(&self, token: &str) -> Result<Caller> {
+        let now = self.clock.now();
+        let hash = secret::hash(token);
+        let known = self.known.get(&hash);
+        let key = match known {
+            Some(known) if now - known.read_at < FRESH => known.key.clone(),
+            stale => self.read(&hash, stale, now).await?,
+        };
+        key.caller(now)
+    }
+
+    /// Reads a key anew; with the database gone, what was known of it still counts.
+    async fn read(&self, hash: &str, stale: Option<Arc<Known>>, now: DateTime<Utc>) -> Result<ApiKey> {
+        let key = match (self.store.key_by_hash(hash).await, stale) {
+            (Ok(Some(key)), _) => key,
+            (Ok(None), _) => return Err(Error::authentication_failed("Invalid API key.")),
+            (Err(error), Some(known)) if error.code == Code::Unavailable => known.key.clone(),
+            (Err(error), _) => return Err(error),
+        };
+        self.note_use(&key, now);
+        self.known.insert(hash.to_owned(), Arc::new(Known { key: key.clone(), read_at: now }));
+        Ok(key)
+    }
+
+    fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {
+        if key.last_used_at.is_some_and(|used| now - used < USE_PRECISION) {
+            return;
+        }
+        let (store, id) = (self.store.clone(), key.id);
+        tokio::spawn(async move {
+            if let Err(error) = store.key_used(id, now).await {
+                tracing::debug!(key.id = id, error = error.causes(), "use of a key was not noted");
+            }
+        });
+    }
+}

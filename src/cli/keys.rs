@@ -1,0 +1,112 @@
+//! `flagstaff keys`: make, list and revoke keys.
+
+use std::{process::ExitCode, time::Duration};
+
+use chrono::TimeDelta;
+use clap::{ArgGroup, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Failure, services};
+use crate::{
+    model::{
+        api_key::ApiKey,
+        caller::{CredentialKind, Reach},
+        error::Error,
+        fields::timestamp,
+    },
+    service::{Services, keys::WantedKey},
+};
+
+/// What to do with keys.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Keys {
+    /// Make a personal API key; it is shown this once
+    #[command(group(ArgGroup::new("reach").required(true).args(["project", "all_projects"])))]
+    Create {
+        /// A project it opens; may repeat
+        #[arg(long)]
+        project: Vec<i64>,
+        /// It opens all projects
+        #[arg(long)]
+        all_projects: bool,
+        /// What it allows, such as `feature_flag:read,activity_log:read`, or `*`
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<String>,
+        /// Whose it is, made when new [default: the first user]
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+        /// What people call it
+        #[arg(long, default_value = "")]
+        label: String,
+        /// How long it holds, such as `30d` [default: until revoked]
+        #[arg(long, value_parser = humantime::parse_duration)]
+        expires: Option<Duration>,
+    },
+    /// Show all keys, without the keys themselves
+    List,
+    /// Take a key back
+    Revoke {
+        /// Its number, as `keys list` shows it
+        id: i64,
+    },
+    /// Encrypt payloads anew with the newest key
+    RotateEncryption,
+}
+
+pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, Failure> {
+    let services = services(database_url).await?;
+    match command {
+        Keys::Create { project, all_projects, scopes, user, label, expires } => {
+            let reach = if all_projects { Reach::Organization } else { Reach::Projects(project) };
+            let expires_at = expires.map(|after| expiry(&services, after)).transpose()?;
+            let wanted = WantedKey { reach, scopes, user_email: user, label, expires_at };
+            println!("{}", services.create_key(wanted).await?.reveal());
+        }
+        Keys::List => {
+            let keys = services.list_keys().await?;
+            println!("{}", keys.iter().map(shown).collect::<Value>());
+        }
+        Keys::Revoke { id } => services.revoke_key(id).await.map_err(|error| unknown(error, id))?,
+        Keys::RotateEncryption => {
+            return Err(Error::unimplemented("`flagstaff keys rotate-encryption`").into());
+        }
+    }
+    services.store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn expiry(services: &Services, after: Duration) -> Result<chrono::DateTime<chrono::Utc>, Failure> {
+    let after = TimeDelta::from_std(after).ok();
+    let at = after.and_then(|after| services.clock.now().checked_add_signed(after));
+    at.ok_or_else(|| Failure::Setting("--expires: the time is too far away".into()))
+}
+
+fn unknown(error: Error, id: i64) -> Failure {
+    match error.code {
+        crate::model::error::Code::NotFound => Failure::Setting(format!("there is no key {id}")),
+        _ => error.into(),
+    }
+}
+
+fn shown(key: &ApiKey) -> Value {
+    let projects = match &key.reach {
+        Reach::Organization => json!("all"),
+        Reach::Projects(ids) => json!(ids),
+    };
+    json!({
+        "id": key.id,
+        "kind": match key.kind {
+            CredentialKind::Personal => "personal",
+            CredentialKind::ProjectSecret => "project_secret",
+            CredentialKind::ProjectToken => "project_token",
+        },
+        "hint": key.hint,
+        "label": key.label,
+        "scopes": key.scopes,
+        "projects": projects,
+        "created_at": timestamp(key.created_at),
+        "expires_at": key.expires_at.map(timestamp),
+        "revoked_at": key.revoked_at.map(timestamp),
+        "last_used_at": key.last_used_at.map(timestamp),
+    })
+}

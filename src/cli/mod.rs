@@ -1,0 +1,180 @@
+//! The command line (architecture 1), one file a command.
+//!
+//! What a command cannot do it says in one sentence on stderr, naming the
+//! setting, with exit code 2. Results for programs are the last line on stdout.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+mod eval;
+mod healthcheck;
+mod keys;
+mod migrate;
+mod projects;
+mod serve;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+
+use crate::{
+    clock::Clock,
+    config::{DatabaseSettings, LogSettings, ServeSettings},
+    model::error::Error,
+    service::Services,
+    snapshot::Snapshots,
+    store::{Access, ConnectError, Store},
+    telemetry::TelemetryError,
+};
+
+/// A self-hosted, PostHog-compatible feature-flag service.
+#[derive(Debug, Parser)]
+#[command(name = "flagstaff", version, about)]
+struct Cli {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    log: LogSettings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service (the default)
+    Serve(Box<ServeSettings>),
+    /// Bring the database's schema up or down
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
+    /// Make and list projects
+    #[command(subcommand)]
+    Projects(projects::Projects),
+    /// Make, list and revoke keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Evaluate a flag
+    Eval(eval::Eval),
+    /// Ask a running service whether it is ready
+    Healthcheck(healthcheck::Healthcheck),
+}
+
+/// Why a command failed: one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A setting is bad; the text names it.
+    #[error("{0}")]
+    Setting(String),
+    /// The database could not be opened.
+    #[error(transparent)]
+    Database(#[from] ConnectError),
+    /// Telemetry could not be started.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The operation itself failed.
+    #[error("{}", explained(.0))]
+    Operation(#[from] Error),
+}
+
+/// Callers of the network see no causes; the operator does.
+fn explained(error: &Error) -> String {
+    let named = error.attr.as_ref().map(|attr| format!("{attr}: ")).unwrap_or_default();
+    match error.causes() {
+        causes if causes.is_empty() => format!("{named}{error}"),
+        causes => format!("{named}{error} ({causes})"),
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse_from(with_default_command(std::env::args_os().collect())) {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    match execute(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Setting(format!("cannot start threads: {error}")))?;
+    let Cli { database, log, command } = cli;
+    runtime.block_on(async {
+        let database = &database.database_url;
+        match command {
+            Command::Serve(settings) => serve::run(*settings, database, &log).await,
+            Command::Migrate(command) => migrate::run(command, database).await,
+            Command::Projects(command) => projects::run(command, database).await,
+            Command::Keys(command) => keys::run(command, database).await,
+            Command::Eval(command) => eval::run(command, database).await,
+            Command::Healthcheck(command) => healthcheck::run(&command).await,
+        }
+    })
+}
+
+/// `flagstaff` alone, or with settings only, is `flagstaff serve`.
+fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
+    let command = Cli::command();
+    let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let asked = ["help", "-h", "--help", "-V", "--version"];
+    let says = |arg: &OsString| arg.to_str().is_some_and(|a| names.contains(&a) || asked.contains(&a));
+    let mentions_command = args.iter().skip(1).any(says);
+    let begins_with_word =
+        args.get(1).is_some_and(|arg| !arg.to_string_lossy().starts_with('-'));
+    if !mentions_command && !begins_with_word {
+        args.insert(1.min(args.len()), "serve".into());
+    }
+    args
+}
+
+/// Help goes to stdout; a bad argument or variable is one line on stderr.
+fn refused(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        print!("{error}");
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let sentence: Vec<_> = lines.by_ref().filter(|line| !line.is_empty()).collect();
+    eprintln!("{}", sentence.join(" ").trim_end_matches(" For more information, try '--help'."));
+    ExitCode::from(2)
+}
+
+/// The use-cases over an existing database, for commands that need no server.
+async fn services(database_url: &str) -> Result<Services, Failure> {
+    let store = Store::connect(database_url, Access::Existing).await?;
+    store.require_schema().await?;
+    let snapshots = Snapshots::new(store.clone());
+    Ok(Services::new(store, snapshots, Clock::system()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_is_done_without_a_word() {
+        let with = |args: &[&str]| {
+            with_default_command(args.iter().map(OsString::from).collect())
+                .iter()
+                .map(|arg| arg.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(with(&["flagstaff"]), ["flagstaff", "serve"]);
+        assert_eq!(with(&["flagstaff", "--log", "debug"]), ["flagstaff", "serve", "--log", "debug"]);
+        assert_eq!(with(&["flagstaff", "keys", "list"]), ["flagstaff", "keys", "list"]);
+        assert_eq!(with(&["flagstaff", "--help"]), ["flagstaff", "--help"]);
+        assert_eq!(with(&["flagstaff", "sevre"]), ["flagstaff", "sevre"]);
+    }
+}

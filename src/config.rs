@@ -1,0 +1,198 @@
+//! Every setting of the service: its type, unit, default and variable. Settings
+//! are read once, here; a bad one is named in the refusal.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+
+use crate::auth::{Secret, TokenKind};
+
+const INGESTION_BYTES: usize = 20 * 1024 * 1024;
+const MANAGEMENT_BYTES: usize = 1024 * 1024;
+
+/// Where the data is; every command takes it.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseSettings {
+    /// The database: `sqlite://FILE?mode=rwc` or `postgres://USER:PASSWORD@HOST/NAME`
+    #[arg(
+        long,
+        env = "FLAGSTAFF_DATABASE_URL",
+        default_value = "sqlite://flagstaff.db?mode=rwc",
+        global = true,
+        hide_env_values = true
+    )]
+    pub database_url: String,
+}
+
+/// How logs are written; every command takes it.
+#[derive(Args, Clone, Debug)]
+pub struct LogSettings {
+    /// What is logged, such as `info` or `flagstaff=debug,warn`
+    #[arg(long, env = "FLAGSTAFF_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// How it is written
+    #[arg(long, env = "FLAGSTAFF_LOG_FORMAT", default_value = "text", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// What `serve` is told.
+#[derive(Args, Clone, Debug)]
+pub struct ServeSettings {
+    /// Where gRPC and REST are served
+    #[arg(long, env = "FLAGSTAFF_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where `/livez`, `/readyz` and `/metrics` are served
+    #[arg(long, env = "FLAGSTAFF_OPS_LISTEN", default_value = "127.0.0.1:9090")]
+    pub ops_listen: SocketAddr,
+    /// Where clients reach the service, for links in lists [default: the request's Host]
+    #[arg(long, env = "FLAGSTAFF_PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+    /// Fernet keys for encrypted payloads, newest first; with SQLite, one is made beside the
+    /// database where none is given
+    #[arg(long, env = "FLAGSTAFF_ENCRYPTION_KEYS", value_delimiter = ',', hide_env_values = true)]
+    pub encryption_keys: Vec<EncryptionKey>,
+    /// Whether documented rate limits are enforced
+    #[arg(long, env = "FLAGSTAFF_RATE_LIMITS", default_value = "on")]
+    pub rate_limits: Switch,
+    /// Networks (CIDR) whose forwarded headers tell the client's address
+    #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The largest request body in bytes [default: 20 MiB for evaluation and ingestion, 1 MiB
+    /// elsewhere]
+    #[arg(long, env = "FLAGSTAFF_MAX_BODY_BYTES")]
+    pub max_body_bytes: Option<usize>,
+    /// How long requests may take to finish after SIGTERM
+    #[arg(long, env = "FLAGSTAFF_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub shutdown_grace: Duration,
+    /// Certificate chain (PEM); with it the port speaks TLS
+    #[arg(long, env = "FLAGSTAFF_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate
+    #[arg(long, env = "FLAGSTAFF_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Authorities (PEM) whose client certificates are demanded
+    #[arg(long, env = "FLAGSTAFF_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Where traces go, such as `http://collector:4317`
+    #[arg(long, env = "FLAGSTAFF_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Do not apply pending schema changes at start
+    #[arg(long, env = "FLAGSTAFF_NO_MIGRATE")]
+    pub no_migrate: bool,
+    #[command(flatten)]
+    /// Secrets of the first start.
+    pub bootstrap: BootstrapSettings,
+}
+
+/// Credentials chosen for the first start, from the environment alone: an argument would
+/// show in the process list.
+#[derive(Args, Clone, Debug, Default)]
+pub struct BootstrapSettings {
+    #[arg(
+        long = "bootstrap-project-token",
+        env = "FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN",
+        hide = true,
+        hide_env_values = true,
+        value_parser = chosen(TokenKind::Project)
+    )]
+    /// The public token of the first project.
+    pub project_token: Option<Secret>,
+    #[arg(
+        long = "bootstrap-project-secret",
+        env = "FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET",
+        hide = true,
+        hide_env_values = true,
+        value_parser = chosen(TokenKind::ProjectSecret)
+    )]
+    /// The secret of the first project.
+    pub project_secret: Option<Secret>,
+    #[arg(
+        long = "bootstrap-personal-api-key",
+        env = "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY",
+        hide = true,
+        hide_env_values = true,
+        value_parser = chosen(TokenKind::Personal)
+    )]
+    /// The admin's personal key.
+    pub personal_api_key: Option<Secret>,
+}
+
+impl ServeSettings {
+    /// The largest body of evaluation and ingestion, in bytes.
+    #[must_use]
+    pub fn ingestion_bytes(&self) -> usize {
+        self.max_body_bytes.unwrap_or(INGESTION_BYTES)
+    }
+
+    /// The largest body of everything else, in bytes.
+    #[must_use]
+    pub fn management_bytes(&self) -> usize {
+        self.max_body_bytes.unwrap_or(MANAGEMENT_BYTES)
+    }
+}
+
+/// A valid Fernet key. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EncryptionKey(String);
+
+impl std::str::FromStr for EncryptionKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match fernet::Fernet::new(text.trim()) {
+            Some(_) => Ok(Self(text.trim().to_owned())),
+            None => Err("not a Fernet key (32 bytes in url-safe base64)".into()),
+        }
+    }
+}
+
+impl EncryptionKey {
+    /// A new one, from the system's randomness.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(fernet::Fernet::generate_key())
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for EncryptionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EncryptionKey(***)")
+    }
+}
+
+fn chosen(kind: TokenKind) -> impl Fn(&str) -> Result<Secret, String> + Clone + Send + Sync + 'static {
+    move |text| Secret::chosen(kind, text)
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let has_scheme = text.starts_with("http://") || text.starts_with("https://");
+    match text.parse::<http::Uri>() {
+        Ok(uri) if has_scheme && uri.authority().is_some() => Ok(text.to_owned()),
+        _ => Err("not an http:// or https:// URL".into()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Where a hash puts an identifier: rollouts, variant shares and holdouts.
+//!
+//! The arithmetic is the contract here, to the last bit: an SDK that evaluates
+//! locally must land everyone on the same side of every boundary. Hence the
+//! two separate conversions to binary64 in [`fraction`], and shares that are
+//! added up in stored order rather than computed from their sum.
+
+use sha1::{Digest, Sha1};
+
+/// Identifiers are cut to this many Unicode scalar values before hashing.
+const IDENTIFIER_LENGTH: usize = 200;
+
+/// The divisor `0xfffffffffffffff`, which binary64 rounds up to 2^60.
+const SCALE: f64 = 0x0fff_ffff_ffff_ffff_u64 as f64;
+
+/// The first 200 Unicode scalar values of an identifier.
+pub(super) fn cut(identifier: &str) -> &str {
+    match identifier.char_indices().nth(IDENTIFIER_LENGTH) {
+        Some((end, _)) if identifier.len() > IDENTIFIER_LENGTH => &identifier[..end],
+        _ => identifier,
+    }
+}
+
+/// Hashes for one of the rollouts of the flag `key`, onto `0.0..=1.0`.
+///
+/// The empty identifier is at 0.0, unhashed: it is inside every rollout, even
+/// one of 0 %.
+pub(super) fn for_rollout(key: &str, identifier: &str) -> f64 {
+    keyed(key, identifier, "")
+}
+
+/// Hashes for the choice among the variants of the flag `key`.
+pub(super) fn for_variant(key: &str, identifier: &str) -> f64 {
+    keyed(key, identifier, "variant")
+}
+
+/// Hashes for holdouts, which know neither flag nor holdout: the same people
+/// are held out everywhere. The empty identifier is hashed like any other.
+pub(super) fn for_holdout(identifier: &str) -> f64 {
+    fraction(&["holdout-", cut(identifier)])
+}
+
+fn keyed(key: &str, identifier: &str, salt: &str) -> f64 {
+    if identifier.is_empty() {
+        return 0.0;
+    }
+    fraction(&[key, ".", cut(identifier), salt])
+}
+
+/// The top 60 bits of the SHA-1 of the joined `parts`, as a share of [`SCALE`].
+///
+/// Numerator and denominator become binary64 before the division. Rounding the
+/// exact quotient once instead differs in the last bit for some inputs.
+fn fraction(parts: &[&str]) -> f64 {
+    let mut hasher = Sha1::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+    }
+    let digest = hasher.finalize();
+    let top = digest[..8].iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    (top >> 4) as f64 / SCALE
+}
+
+/// A percentage of identifiers, such as 25.5.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rollout(f64);
+
+impl Rollout {
+    /// Everyone, without a hash.
+    pub(super) const ALL: Self = Self(100.0);
+
+    /// The rollout of a percentage, unclamped: above 100 it takes everyone,
+    /// below 0 no one.
+    pub(super) fn of(percentage: f64) -> Self {
+        Self(percentage)
+    }
+
+    /// The percentage as stored.
+    pub(super) fn percentage(self) -> f64 {
+        self.0
+    }
+
+    /// True if everyone is in, so that no identifier is needed.
+    pub(super) fn takes_all(self) -> bool {
+        self.0 == 100.0
+    }
+
+    /// True if an identifier with this hash is inside. 0 % is no special case.
+    pub(super) fn includes(self, hash: f64) -> bool {
+        hash <= self.0 / 100.0
+    }
+}
+
+/// The index of the first share whose accumulated end lies above `hash`.
+///
+/// None when the shares fall short of it, be it by their sum or by drift. The
+/// last share is no fallback: the flag is then plainly on.
+pub(super) fn pick(ends: impl IntoIterator<Item = f64>, hash: f64) -> Option<usize> {
+    ends.into_iter().position(|end| hash < end)
+}
+
+/// Where each share ends, adding in stored order as every evaluator does.
+pub(super) fn ends(percentages: impl IntoIterator<Item = f64>) -> impl Iterator<Item = f64> {
+    percentages.into_iter().scan(0.0, |end, percentage| {
+        *end += percentage / 100.0;
+        Some(*end)
+    })
+}
+
+#[cfg(test)]
+mod tests;

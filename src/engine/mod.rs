@@ -1,0 +1,144 @@
+//! Decides what each flag is for whoever asks.
+//!
+//! Everything here is a pure function of compiled definitions, a subject and
+//! a time: no clock, no randomness, no IO, no lock. The same inputs give the
+//! same answer in every process and in every release, and the answer that the
+//! SDKs compute for themselves.
+//!
+//! A flag is decided in this order, and the first step that has an answer gives it:
+//!
+//! 1. a flag it reads is missing: off;
+//! 2. early access: the person enrolled or opted out;
+//! 3. the holdout: the identifier is kept out of the experiment;
+//! 4. its conditions, in stored order: all filters hold, and the identifier
+//!    lies inside the rollout;
+//! 5. none matched: off, for the most telling of their reasons.
+
+mod bucket;
+mod cohort;
+mod decide;
+mod definition;
+mod dependency;
+mod explain;
+#[cfg(test)]
+mod fixtures;
+mod outcome;
+mod property;
+mod reason;
+mod runtime;
+mod scene;
+mod set;
+mod standing;
+mod subject;
+
+use chrono::{DateTime, Utc};
+
+pub use cohort::{Cohort, CohortSource};
+pub use definition::{Flag, FlagSource};
+pub use explain::{ConditionReport, Explanation, PropertyReport, explain};
+pub use outcome::Outcome;
+pub use property::Matching;
+pub use reason::{Failure, Miss, Reason};
+pub use runtime::{RequestRuntime, Runtime};
+pub use set::{FlagSet, Settings};
+pub use subject::{Facts, HashKeys, Properties, Subject};
+
+use decide::decide;
+use scene::Scene;
+use standing::{Standing, Standings};
+
+/// Keys of the flags that target surveys begin like this.
+const SURVEY_PREFIX: &str = "survey-targeting-";
+
+/// Who asks, as far as it decides which flags they are answered about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Audience<'a> {
+    /// The kind of program that asks.
+    pub runtime: RequestRuntime,
+    /// The contexts it asks for; none for all.
+    pub evaluation_contexts: &'a [String],
+    /// True if only flags that target surveys are wanted.
+    pub survey_only: bool,
+}
+
+/// Which flags to evaluate.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Selection<'a> {
+    /// Keys asked for; flags they depend on come along. None for all flags.
+    pub flag_keys: Option<&'a [String]>,
+    /// Who asks.
+    pub audience: Audience<'a>,
+}
+
+/// The answer about all selected flags.
+#[derive(Debug)]
+pub struct Evaluation<'f> {
+    /// One outcome a flag, in the set's order. Flags not served to the
+    /// audience are left out, and so are those that depend on themselves.
+    pub outcomes: Vec<Outcome<'f>>,
+    /// True if some outcome failed, or was left out for a cycle.
+    pub errors_while_computing: bool,
+}
+
+impl Audience<'_> {
+    /// True if the audience is answered about the flag.
+    pub fn admits(&self, flag: &Flag) -> bool {
+        flag.is_served()
+            && self.runtime.admits(flag.runtime())
+            && flag.is_in_context(self.evaluation_contexts)
+            && (!self.survey_only || flag.key().starts_with(SURVEY_PREFIX))
+    }
+}
+
+/// Evaluates the selected flags for one subject.
+pub fn evaluate<'f>(
+    set: &'f FlagSet,
+    subject: &Subject<'_>,
+    selection: &Selection<'_>,
+    now: DateTime<Utc>,
+) -> Evaluation<'f> {
+    let scene = Scene::new(set, subject, now);
+    let audience = &selection.audience;
+    let standings = match selection.flag_keys {
+        None => Standings::of(set, set.graph().order(), &scene, audience),
+        Some(keys) => {
+            let asked = keys.iter().filter_map(|key| set.position(key));
+            Standings::of(set, &set.graph().required(asked), &scene, audience)
+        }
+    };
+    let mut errors_while_computing = false;
+    let outcomes = standings.into_iter().filter_map(|standing| {
+        let (outcome, is_error) = match standing {
+            Standing::Decided(outcome) => (Some(outcome), outcome.failed),
+            Standing::Cyclic => (None, true),
+            Standing::Unasked | Standing::Withheld => (None, false),
+        };
+        errors_while_computing |= is_error;
+        outcome
+    });
+    let outcomes = outcomes.collect();
+    Evaluation { outcomes, errors_while_computing }
+}
+
+/// Evaluates one flag and whatever it depends on.
+///
+/// None if there is no such flag, the audience is not answered about it, or
+/// it depends on itself.
+pub fn evaluate_one<'f>(
+    set: &'f FlagSet,
+    subject: &Subject<'_>,
+    key: &str,
+    audience: &Audience<'_>,
+    now: DateTime<Utc>,
+) -> Option<Outcome<'f>> {
+    let at = set.position(key)?;
+    let flag = &set.flags()[at];
+    if !audience.admits(flag) || set.graph().is_cyclic(at) {
+        return None;
+    }
+    let scene = Scene::new(set, subject, now);
+    Some(decide(flag, &scene, &Standings::read_by(set, flag, &scene, audience)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! A project's flags, ready to be evaluated together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::cohort::{Cohort, CohortSet};
+use super::definition::Flag;
+use super::dependency::Graph;
+use super::property::{Matching, Terms};
+
+/// What a project settles for all of its flags.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Where dates without an offset are read.
+    pub time_zone: Tz,
+    /// How `exact` treats booleans.
+    pub matching: Matching,
+    /// Group type names by index.
+    pub group_types: HashMap<i64, String>,
+}
+
+/// A project's compiled flags, cohorts and settings.
+///
+/// Never changed once built: a change makes a new set that shares what stays.
+#[derive(Debug)]
+pub struct FlagSet {
+    settings: Arc<Settings>,
+    cohorts: Arc<CohortSet>,
+    flags: Vec<Arc<Flag>>,
+    by_key: HashMap<Arc<str>, usize>,
+    by_id: HashMap<i64, usize>,
+    graph: Graph,
+}
+
+impl FlagSet {
+    /// A project's set. All of its flags belong here, those that are off or
+    /// deleted too: others may depend on them.
+    pub fn new(settings: Settings, flags: Vec<Arc<Flag>>, cohorts: Vec<Arc<Cohort>>) -> Self {
+        Self::assemble(Arc::new(settings), Arc::new(CohortSet::new(cohorts)), flags)
+    }
+
+    /// The set after some flags were changed or added, and some removed.
+    ///
+    /// Flags that stay are shared; only the indexes are built anew.
+    pub fn with_changes(&self, changed: Vec<Arc<Flag>>, removed: &[i64]) -> Self {
+        let mut flags = self.flags.clone();
+        for flag in changed {
+            match self.by_id.get(&flag.id()) {
+                Some(&at) => flags[at] = flag,
+                None => flags.push(flag),
+            }
+        }
+        flags.retain(|flag| !removed.contains(&flag.id()));
+        Self::assemble(Arc::clone(&self.settings), Arc::clone(&self.cohorts), flags)
+    }
+
+    fn assemble(settings: Arc<Settings>, cohorts: Arc<CohortSet>, flags: Vec<Arc<Flag>>) -> Self {
+        let by_id: HashMap<i64, usize> =
+            flags.iter().enumerate().map(|(at, flag)| (flag.id(), at)).collect();
+        // A deleted flag may share its key with the one that took its place.
+        let live = flags.iter().enumerate().filter(|(_, flag)| !flag.is_deleted());
+        let by_key = live.map(|(at, flag)| (Arc::clone(flag.shared_key()), at)).collect();
+        let graph = Graph::new(flags.iter().map(|flag| reads(flag, &by_id)).collect());
+        Self { settings, cohorts, flags, by_key, by_id, graph }
+    }
+
+    /// The flags, in the order given.
+    pub fn flags(&self) -> &[Arc<Flag>] {
+        &self.flags
+    }
+
+    /// The flag with this key that is not deleted.
+    pub fn flag(&self, key: &str) -> Option<&Arc<Flag>> {
+        self.by_key.get(key).map(|&at| &self.flags[at])
+    }
+
+    /// The flag with this id, deleted or not.
+    pub fn flag_by_id(&self, id: i64) -> Option<&Arc<Flag>> {
+        self.by_id.get(&id).map(|&at| &self.flags[at])
+    }
+
+    /// What the project settles for all of its flags.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The name of a group type.
+    pub fn group_type(&self, index: i64) -> Option<&str> {
+        self.settings.group_types.get(&index).map(String::as_str)
+    }
+
+    /// The cohort with this id.
+    pub fn cohort(&self, id: i64) -> Option<&Arc<Cohort>> {
+        self.cohorts.get(id)
+    }
+
+    /// The project's cohorts, in the order given.
+    pub fn cohorts(&self) -> impl Iterator<Item = &Arc<Cohort>> {
+        self.cohorts.iter()
+    }
+
+    pub(super) fn cohort_set(&self) -> &CohortSet {
+        &self.cohorts
+    }
+
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(super) fn position(&self, key: &str) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn position_by_id(&self, id: i64) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(super) fn terms(&self, now: DateTime<Utc>) -> Terms {
+        Terms { now, zone: self.settings.time_zone, matching: self.settings.matching }
+    }
+}
+
+/// The positions of the flags that a flag reads. One that is never served is
+/// false whatever it reads, so it reads nothing.
+fn reads(flag: &Flag, positions: &HashMap<i64, usize>) -> Box<[usize]> {
+    let dependencies = if flag.is_served() { flag.dependencies() } else { &[] };
+    dependencies.iter().filter_map(|id| positions.get(id).copied()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+use serde_json::json;
+
+use super::*;
+use crate::engine::FlagSource;
+use crate::engine::fixtures::{flag, set, source};
+
+#[test]
+fn a_change_shares_the_flags_that_stay() {
+    let before =
+        set([flag(1, "one", json!({})), flag(2, "two", json!({})), flag(3, "three", json!({}))]);
+    let after =
+        before.with_changes(vec![flag(2, "deux", json!({})), flag(4, "four", json!({}))], &[3]);
+    let keys: Vec<&str> = after.flags().iter().map(|flag| flag.key()).collect();
+    assert_eq!(keys, ["one", "deux", "four"]);
+    assert!(Arc::ptr_eq(&before.flags()[0], &after.flags()[0]));
+    assert!(after.flag("two").is_none() && after.flag_by_id(3).is_none());
+    assert_eq!(after.flag("four").map(|flag| flag.id()), Some(4));
+    assert_eq!(before.flags().len(), 3, "the old set is as it was");
+}
+
+#[test]
+fn a_flag_can_be_removed_and_added_in_one_change() {
+    let before = set([flag(1, "one", json!({}))]);
+    let after = before.with_changes(vec![flag(2, "one", json!({}))], &[1]);
+    assert_eq!(after.flag("one").map(|flag| flag.id()), Some(2));
+    assert_eq!(after.flags().len(), 1);
+}
+
+#[test]
+fn a_deleted_flag_keeps_its_id_but_not_its_key() {
+    let filters = json!({});
+    let deleted =
+        Arc::new(Flag::compile(&FlagSource { deleted: true, ..source(2, "one", &filters) }));
+    let set = set([flag(1, "one", json!({})), deleted]);
+    assert_eq!(set.flag("one").map(|flag| flag.id()), Some(1));
+    assert_eq!(set.flag_by_id(2).map(|flag| flag.is_deleted()), Some(true));
+}

@@ -1,0 +1,119 @@
+//! `EvaluationService`: what flags are for a subject.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Grpc, OverWeb, caller, project, required};
+use crate::{
+    engine::{Outcome, Properties, RequestRuntime},
+    model::error::{Error, Result},
+    service::evaluation::{Asked, Scene},
+    wire::{
+        convert::{object_from_struct, timestamp},
+        v1::{
+            EvaluateFlagRequest, EvaluateFlagResponse, EvaluateFlagsRequest, EvaluateFlagsResponse,
+            EvaluatedFlag, EvaluationReason, EvaluationSubject, FlagMetadata,
+            evaluation_service_server::EvaluationService,
+        },
+    },
+};
+
+#[tonic::async_trait]
+impl EvaluationService for Grpc {
+    async fn evaluate_flags(
+        &self,
+        request: Request<EvaluateFlagsRequest>,
+    ) -> Result<Response<EvaluateFlagsResponse>, Status> {
+        let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+        let request = request.into_inner();
+        let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
+        let asked = asked(required(request.subject, "subject")?)?;
+        let scene = Scene {
+            flag_keys: (!request.flag_keys.is_empty()).then_some(request.flag_keys),
+            ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
+        };
+        let evaluation = self.0.evaluate(&snapshot, &asked, &scene);
+        let flag = |outcome: Outcome<'_>| (outcome.flag.key().to_owned(), evaluated(outcome));
+        Ok(Response::new(EvaluateFlagsResponse {
+            errors_while_computing_flags: evaluation.errors_while_computing,
+            flags: evaluation.outcomes.into_iter().map(flag).collect::<BTreeMap<_, _>>(),
+            request_id: Uuid::new_v4().to_string(),
+            evaluated_at: Some(timestamp(self.0.clock.now())),
+            quota_limited: Vec::new(),
+        }))
+    }
+
+    async fn evaluate_flag(
+        &self,
+        request: Request<EvaluateFlagRequest>,
+    ) -> Result<Response<EvaluateFlagResponse>, Status> {
+        let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+        let request = request.into_inner();
+        let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
+        let asked = asked(required(request.subject, "subject")?)?;
+        let scene = scene(request.evaluation_contexts, request.evaluation_runtime, implied);
+        let outcome = self.0.evaluate_one(&snapshot, &request.flag_key, &asked, &scene);
+        Ok(Response::new(EvaluateFlagResponse {
+            flag: Some(evaluated(outcome.ok_or_else(Error::not_found)?)),
+            request_id: Uuid::new_v4().to_string(),
+            evaluated_at: Some(timestamp(self.0.clock.now())),
+        }))
+    }
+}
+
+/// Without other word, gRPC is spoken by servers and gRPC-web by browsers (architecture 2).
+fn implied_runtime<T>(request: &Request<T>) -> &'static str {
+    if request.extensions().get::<OverWeb>().is_some() { "client" } else { "server" }
+}
+
+fn scene(contexts: Vec<String>, runtime: Option<String>, implied: &str) -> Scene {
+    Scene {
+        flag_keys: None,
+        evaluation_contexts: contexts,
+        runtime: RequestRuntime::stated(runtime.as_deref().unwrap_or(implied)),
+        survey_only: false,
+    }
+}
+
+fn asked(subject: EvaluationSubject) -> Result<Asked> {
+    if subject.distinct_id.is_empty() {
+        return Err(Error::field("distinct_id", "blank", "This field may not be blank."));
+    }
+    let person = subject.person_properties.unwrap_or_default();
+    let group_properties = subject.group_properties.into_iter().map(|(kind, properties)| {
+        Ok((kind, Value::Object(object_from_struct(properties, "group_properties")?)))
+    });
+    Ok(Asked {
+        distinct_id: subject.distinct_id,
+        anon_distinct_id: subject.anon_distinct_id,
+        device_id: subject.device_id,
+        person_properties: object_from_struct(person, "person_properties")?,
+        groups: subject.groups.into_iter().map(|(kind, key)| (kind, key.into())).collect(),
+        group_properties: group_properties.collect::<Result<Properties>>()?,
+    })
+}
+
+fn evaluated(outcome: Outcome<'_>) -> EvaluatedFlag {
+    let flag = outcome.flag;
+    EvaluatedFlag {
+        key: flag.key().to_owned(),
+        enabled: outcome.enabled,
+        variant: outcome.variant.map(str::to_owned),
+        reason: Some(EvaluationReason {
+            code: outcome.reason.code().to_owned(),
+            condition_index: outcome.condition_index.and_then(|index| i32::try_from(index).ok()),
+            description: outcome.description().into_owned(),
+        }),
+        metadata: Some(FlagMetadata {
+            id: flag.id(),
+            version: flag.version().unwrap_or_default(),
+            description: None,
+            payload: outcome.payload.map(str::to_owned),
+            has_experiment: flag.has_experiment(),
+        }),
+        failed: outcome.failed,
+    }
+}

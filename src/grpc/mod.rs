@@ -1,0 +1,116 @@
+//! The gRPC edge: one file a service, one short method an RPC.
+//!
+//! A method converts the message, calls the use-case, converts the answer.
+//! Operations that are part of the contract and not built yet answer
+//! `UNIMPLEMENTED`, from the generated default.
+
+mod deadline;
+mod evaluation;
+mod feature_flags;
+mod projects;
+mod status;
+
+use std::sync::Arc;
+
+use tonic::{
+    Request, Status,
+    codec::CompressionEncoding,
+    service::Routes,
+};
+use tonic_health::server::HealthReporter;
+
+pub use deadline::DeadlineLayer;
+
+use crate::{
+    auth::Identity,
+    model::{
+        caller::Caller,
+        error::{Error, Result},
+        project::ProjectRef,
+    },
+    service::Services,
+    wire::{
+        self,
+        v1::{
+            directory_service_server::{DirectoryService, DirectoryServiceServer},
+            evaluation_service_server::EvaluationServiceServer,
+            feature_flag_service_server::FeatureFlagServiceServer,
+            ingest_service_server::{IngestService, IngestServiceServer},
+            project_service_server::ProjectServiceServer,
+        },
+    },
+};
+
+/// Bounds on messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest request message, in bytes.
+    pub message_bytes: usize,
+    /// The largest ingestion message, in bytes.
+    pub ingestion_bytes: usize,
+}
+
+/// Marks a request that came as gRPC-web; the layer that unwraps it hides that.
+#[derive(Clone, Copy, Debug)]
+pub struct OverWeb;
+
+/// The services of the contract over the same use-cases that REST calls.
+#[derive(Clone, Debug)]
+struct Grpc(Services);
+
+/// Persons, groups and cohorts; not built yet.
+#[tonic::async_trait]
+impl DirectoryService for Grpc {}
+
+/// Events; not built yet.
+#[tonic::async_trait]
+impl IngestService for Grpc {}
+
+/// Every gRPC service, with reflection and health.
+///
+/// # Panics
+///
+/// When the embedded descriptors cannot be read, which the build has proved they can.
+pub async fn routes(services: Services, limits: Limits, health: &HealthReporter) -> Routes {
+    let grpc = Grpc(services);
+    macro_rules! served {
+        ($server:ident, $bytes:expr) => {{
+            health.set_serving::<$server<Grpc>>().await;
+            $server::new(grpc.clone())
+                .max_decoding_message_size($bytes)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Zstd)
+                .send_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Zstd)
+        }};
+    }
+    let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
+    Routes::new(served!(FeatureFlagServiceServer, limits.message_bytes))
+        .add_service(served!(EvaluationServiceServer, limits.ingestion_bytes))
+        .add_service(served!(DirectoryServiceServer, limits.message_bytes))
+        .add_service(served!(IngestServiceServer, limits.ingestion_bytes))
+        .add_service(served!(ProjectServiceServer, limits.message_bytes))
+        .add_service(v1.expect("the embedded descriptors are whole"))
+        .add_service(v1alpha.expect("the embedded descriptors are whole"))
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// Who calls, as the auth layer found.
+fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
+    let identity = request.extensions().get::<Identity>().cloned().unwrap_or_default();
+    Ok(identity.caller()?)
+}
+
+fn project(id: &str) -> Result<ProjectRef> {
+    ProjectRef::parse(id, None)
+}
+
+/// A message of one field that has to be there.
+fn required<T>(value: Option<T>, attr: &'static str) -> Result<T> {
+    value.ok_or_else(|| Error::field(attr, "required", "This field is required."))
+}

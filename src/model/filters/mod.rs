@@ -1,0 +1,127 @@
+//! The documented `filters` schema: what is refused, in the documented order,
+//! and what an accepted value is turned into before it is stored
+//! (management-api 3.4 and 3.5).
+//!
+//! [`accept`] is the one way in. It refuses with the first failing check of
+//! 3.5, and answers the normalised value.
+
+mod conditions;
+mod meaning;
+mod normalise;
+mod payloads;
+mod variants;
+
+use serde_json::{Value, json};
+
+use super::{
+    error::{Error, Result},
+    fields,
+    json::{Object, canonical, type_name},
+};
+
+pub use meaning::same_meaning;
+
+/// The largest normalised value that is stored, as compact JSON in UTF-8 bytes.
+pub const MAX_BYTES: usize = 512 * 1024;
+
+/// What the checks need to know beside the value itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// A creation; it must bring a condition, and other methods may bring none.
+    pub creating: bool,
+    /// Whether the flag is, or becomes, a remote configuration.
+    pub is_remote_configuration: bool,
+}
+
+/// Checks a value and normalises it.
+///
+/// # Errors
+///
+/// `attr: filters` with the message of the first check that fails.
+pub fn accept(sent: &Value, context: Context) -> Result<Value> {
+    let mut filters = fields::object("filters", sent)?.clone();
+    if fields::any("filters", sent).is_err() {
+        return Err(refuse("Null characters are not allowed."));
+    }
+    filters.entry("groups").or_insert_with(|| json!([]));
+    conditions::check(&filters, context.creating)?;
+    variants::check(&filters)?;
+    payloads::check(&filters)?;
+    normalise::apply(&mut filters, context);
+    let filters = Value::Object(filters);
+    check_size(&filters)?;
+    Ok(filters)
+}
+
+/// The filters of a flag that was created without any.
+#[must_use]
+pub fn initial(context: Context) -> Value {
+    let mut filters = Object::new();
+    filters.insert("groups".into(), json!([]));
+    if context.is_remote_configuration {
+        normalise::apply(&mut filters, context);
+    }
+    Value::Object(filters)
+}
+
+fn check_size(filters: &Value) -> Result<()> {
+    let size = canonical(filters).len();
+    if size <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(refuse(format!(
+        "Feature flag filters exceed maximum size of {MAX_BYTES}. Current size: {size}. \
+         Please simplify conditions or reduce payload sizes."
+    )))
+}
+
+fn refuse(detail: impl Into<String>) -> Error {
+    Error::field("filters", "invalid_input", detail)
+}
+
+/// The objects of a list, refusing a list or an item of another shape.
+fn objects<'a>(list: Option<&'a Value>, path: &str) -> Result<Vec<&'a Object>> {
+    let items = match list {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(other) => {
+            return Err(refuse(format!("{path} must be a list, got {}", type_name(other))));
+        }
+    };
+    let object = |(index, item): (usize, &'a Value)| {
+        item.as_object().ok_or_else(|| {
+            refuse(format!("{path}[{index}] must be an object, got {}", type_name(item)))
+        })
+    };
+    items.iter().enumerate().map(object).collect()
+}
+
+/// A field that is a whole number or nothing.
+fn integer_or_null(of: &Object, key: &str, path: &str) -> Result<()> {
+    match of.get(key) {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::Number(number)) if super::json::is_integer(number) => Ok(()),
+        Some(other) => {
+            Err(refuse(format!("{path} must be an integer or null, got {}", type_name(other))))
+        }
+    }
+}
+
+/// A number between 0 and 100.
+fn percentage(value: &Value, path: &str, or_null: &str) -> Result<()> {
+    let Value::Number(number) = value else {
+        let found = if value.is_null() { "null" } else { type_name(value) };
+        return Err(refuse(format!("{path} must be a number{or_null}, got {found}")));
+    };
+    let Some(percentage) = number.as_f64().filter(|p| p.is_finite()) else {
+        let infinite = if number.as_str().starts_with('-') { "-inf" } else { "inf" };
+        return Err(refuse(format!("{path} must be finite, got {infinite}")));
+    };
+    if (0.0..=100.0).contains(&percentage) {
+        return Ok(());
+    }
+    Err(refuse(format!("{path} must be between 0 and 100, got {number}")))
+}
+
+#[cfg(test)]
+mod tests;

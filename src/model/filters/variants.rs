@@ -1,0 +1,65 @@
+//! Checks 9, 16 and 17 of management-api 3.5: variants and their shares.
+
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::{objects, percentage, refuse};
+use crate::model::{
+    error::Result,
+    json::{Object, type_name},
+};
+
+pub(super) fn check(filters: &Object) -> Result<()> {
+    let variants = listed(filters)?;
+    for (index, variant) in variants.iter().enumerate() {
+        let path = format!("multivariate.variants[{index}].rollout_percentage");
+        percentage(variant.get("rollout_percentage").unwrap_or(&Value::Null), &path, "")?;
+        if !variant.get("key").is_some_and(Value::is_string) {
+            return Err(refuse(format!("multivariate.variants[{index}].key must be a string")));
+        }
+    }
+    shares(&variants)?;
+    overrides(filters, &variants)
+}
+
+/// The variants of a flag, none for a boolean one.
+pub(super) fn listed(filters: &Object) -> Result<Vec<&Object>> {
+    match filters.get("multivariate") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Object(multivariate)) => {
+            objects(multivariate.get("variants"), "multivariate.variants")
+        }
+        Some(other) => {
+            let found = type_name(other);
+            Err(refuse(format!("multivariate must be an object or null, got {found}")))
+        }
+    }
+}
+
+/// Shares are added as decimals: 70.1 + 15.3 + 14.6 is 100, whatever binary makes of it.
+fn shares(variants: &[&Object]) -> Result<()> {
+    let sum: Option<Decimal> = variants.iter().map(|variant| share(variant)).sum();
+    if variants.is_empty() || sum == Some(Decimal::ONE_HUNDRED) {
+        return Ok(());
+    }
+    Err(refuse("Invalid variant definitions: Variant rollout percentages must sum to 100."))
+}
+
+fn share(variant: &Object) -> Option<Decimal> {
+    let text = variant.get("rollout_percentage")?.as_number()?.as_str();
+    Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).ok()
+}
+
+fn overrides(filters: &Object, variants: &[&Object]) -> Result<()> {
+    let known = |name: &str| {
+        variants.iter().any(|variant| variant.get("key").and_then(Value::as_str) == Some(name))
+    };
+    let groups = objects(filters.get("groups"), "groups")?;
+    let mut chosen = groups.iter().filter_map(|group| group.get("variant")?.as_str());
+    if chosen.all(known) {
+        return Ok(());
+    }
+    Err(refuse("Filters are not valid (variant override does not exist)"))
+}

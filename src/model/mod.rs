@@ -1,0 +1,16 @@
+//! The nouns of the service and their rules, pure: no IO, no clock, no
+//! framework, so that each rule is read and tested on its own.
+
+pub mod activity;
+pub mod api_key;
+pub mod caller;
+pub mod diff;
+pub mod error;
+pub mod fields;
+pub mod filters;
+pub mod flag;
+pub mod json;
+pub mod project;
+pub mod shown;
+pub mod status;
+pub mod write;

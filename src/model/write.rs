@@ -1,0 +1,273 @@
+//! Reads what a caller wants a flag to become (management-api 3.3).
+//!
+//! REST bodies and gRPC messages both arrive as one JSON object, so that a
+//! rule on a field is written once. Fields are judged in their declared order
+//! and the first wrong one is reported; then come the rules that look at the
+//! flag as a whole, in [`FlagWrite::apply`].
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{
+    error::{Error, Result},
+    fields,
+    filters::{self, same_meaning},
+    flag::FeatureFlag,
+    json::Object,
+};
+
+/// The longest key, in characters.
+pub const MAX_KEY_LENGTH: usize = 400;
+const MAX_CONTEXTS: usize = 50;
+const MAX_CONTEXT_LENGTH: usize = 255;
+const CREATION_CONTEXTS: [&str; 6] = [
+    "feature_flags",
+    "experiments",
+    "surveys",
+    "early_access_features",
+    "web_experiments",
+    "product_tours",
+];
+
+/// How a write treats what it does not mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A new flag: `key` is needed, the rest has defaults.
+    Create,
+    /// Leaves what is absent as it is.
+    Patch,
+    /// As [`Method::Patch`], but `key` is needed.
+    Put,
+}
+
+/// What must be looked up before a write can be judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Whether another live flag of the project has the wanted key.
+    pub key_taken: bool,
+}
+
+/// The wanted change, each field `None` where it was not sent.
+#[derive(Clone, Debug, Default)]
+pub struct FlagWrite {
+    key: Option<String>,
+    name: Option<String>,
+    filters: Option<Value>,
+    deleted: Option<bool>,
+    active: Option<bool>,
+    created_at: Option<DateTime<Utc>>,
+    version: Option<i64>,
+    ensure_experience_continuity: Option<Option<bool>>,
+    rollback_conditions: Option<Value>,
+    performed_rollback: Option<Option<bool>>,
+    tags: Option<Vec<String>>,
+    evaluation_contexts: Option<Vec<String>>,
+    has_enriched_analytics: Option<Option<bool>>,
+    creation_context: Option<String>,
+    is_remote_configuration: Option<Option<bool>>,
+    has_encrypted_payloads: Option<Option<bool>>,
+    evaluation_runtime: Option<Option<String>>,
+    bucketing_identifier: Option<Option<String>>,
+    last_called_at: Option<Option<DateTime<Utc>>>,
+}
+
+/// The key that a body asks for, as far as it is one, for looking up [`Facts`].
+#[must_use]
+pub fn wanted_key(body: &Object) -> Option<String> {
+    fields::short_text("key", body.get("key")?, MAX_KEY_LENGTH).ok()
+}
+
+impl FlagWrite {
+    /// Judges each field of `body` against the flag as it stands (or as creation begins it).
+    ///
+    /// # Errors
+    ///
+    /// The first wrong field, with its stock or documented message.
+    pub fn parse(body: &Object, method: Method, current: &FeatureFlag, facts: Facts) -> Result<Self> {
+        let field = |name: &str| body.get(name);
+        let boolean = |name| field(name).map(|v| fields::boolean(name, v)).transpose();
+        let maybe = |name| field(name).map(|v| fields::nullable_boolean(name, v)).transpose();
+        let key = key(body, method, facts)?;
+        let is_remote = maybe("is_remote_configuration").ok().flatten();
+        Ok(Self {
+            key,
+            name: field("name").map(|v| fields::text("name", v)).transpose()?,
+            filters: filters_field(body, method, is_remote.unwrap_or(current.is_remote_configuration))?,
+            deleted: boolean("deleted")?,
+            active: boolean("active")?,
+            created_at: field("created_at").map(|v| fields::datetime("created_at", v)).transpose()?,
+            version: field("version").map(|v| fields::integer("version", v)).transpose()?,
+            ensure_experience_continuity: maybe("ensure_experience_continuity")?,
+            rollback_conditions: field("rollback_conditions")
+                .map(|v| fields::any("rollback_conditions", v))
+                .transpose()?,
+            performed_rollback: maybe("performed_rollback")?,
+            tags: field("tags").map(tags).transpose()?,
+            evaluation_contexts: field("evaluation_contexts").map(contexts).transpose()?,
+            has_enriched_analytics: maybe("has_enriched_analytics")?,
+            creation_context: field("creation_context")
+                .map(|v| fields::choice("creation_context", v, &CREATION_CONTEXTS))
+                .transpose()?,
+            is_remote_configuration: maybe("is_remote_configuration")?,
+            has_encrypted_payloads: maybe("has_encrypted_payloads")?,
+            evaluation_runtime: choice_or_null(body, "evaluation_runtime", &["server", "client", "all", ""])?,
+            bucketing_identifier: choice_or_null(body, "bucketing_identifier", &["distinct_id", "device_id"])?,
+            last_called_at: field("last_called_at")
+                .map(|v| fields::nullable("last_called_at", v, fields::datetime))
+                .transpose()?,
+        })
+    }
+
+    /// Keeps the stored filters where the wanted ones only spell them differently.
+    ///
+    /// For typed messages, which cannot say how a value was spelled.
+    #[must_use]
+    pub fn keeping_spelling_of(mut self, current: &FeatureFlag) -> Self {
+        self.filters = self.filters.filter(|wanted| !same_meaning(wanted, &current.filters));
+        self
+    }
+
+    /// The flag as it would become, after the rules that look at the whole of it.
+    ///
+    /// # Errors
+    ///
+    /// A rule of 3.3 that the effective state breaks; `attr` is null.
+    pub fn apply(self, current: &FeatureFlag, method: Method) -> Result<FeatureFlag> {
+        let performed = if self.active == Some(true) { Some(Some(false)) } else { self.performed_rollback };
+        let created_at = self.created_at.filter(|_| method == Method::Create);
+        let wanted = FeatureFlag {
+            key: self.key.unwrap_or_else(|| current.key.clone()),
+            name: self.name.unwrap_or_else(|| current.name.clone()),
+            filters: self.filters.unwrap_or_else(|| current.filters.clone()),
+            deleted: self.deleted.unwrap_or(current.deleted),
+            active: self.active.unwrap_or(current.active),
+            created_at: created_at.unwrap_or(current.created_at),
+            ensure_experience_continuity: self
+                .ensure_experience_continuity
+                .unwrap_or(current.ensure_experience_continuity),
+            rollback_conditions: self
+                .rollback_conditions
+                .unwrap_or_else(|| current.rollback_conditions.clone()),
+            performed_rollback: performed.unwrap_or(current.performed_rollback),
+            tags: self.tags.unwrap_or_else(|| current.tags.clone()),
+            evaluation_contexts: self
+                .evaluation_contexts
+                .unwrap_or_else(|| current.evaluation_contexts.clone()),
+            has_enriched_analytics: self.has_enriched_analytics.unwrap_or(current.has_enriched_analytics),
+            is_remote_configuration: self.is_remote_configuration.unwrap_or(current.is_remote_configuration),
+            has_encrypted_payloads: self.has_encrypted_payloads.unwrap_or(current.has_encrypted_payloads),
+            evaluation_runtime: self.evaluation_runtime.unwrap_or_else(|| current.evaluation_runtime.clone()),
+            bucketing_identifier: self
+                .bucketing_identifier
+                .unwrap_or_else(|| current.bucketing_identifier.clone()),
+            last_called_at: self.last_called_at.unwrap_or(current.last_called_at),
+            ..current.clone()
+        };
+        check_whole(&wanted, current, method)?;
+        Ok(wanted)
+    }
+
+    /// Whether the write is a survey's own, which need not name a context.
+    #[must_use]
+    pub fn is_from_survey(&self) -> bool {
+        self.creation_context.as_deref() == Some("surveys")
+    }
+}
+
+fn key(body: &Object, method: Method, facts: Facts) -> Result<Option<String>> {
+    let Some(value) = body.get("key") else {
+        return if method == Method::Patch { Ok(None) } else { Err(fields::required("key")) };
+    };
+    let key = fields::short_text("key", value, MAX_KEY_LENGTH)?;
+    if facts.key_taken {
+        return Err(key_taken());
+    }
+    if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        let detail = "Only letters, numbers, hyphens (-) & underscores (_) are allowed.";
+        return Err(Error::field("key", "invalid_key", detail));
+    }
+    Ok(Some(key))
+}
+
+/// The refusal of a key that a live flag of the project already has.
+#[must_use]
+pub fn key_taken() -> Error {
+    Error::field("key", "unique", "There is already a feature flag with this key.")
+}
+
+/// On PATCH, filters without `groups` are let go: the stored ones stay (3.5).
+fn filters_field(body: &Object, method: Method, is_remote: Option<bool>) -> Result<Option<Value>> {
+    let context = filters::Context {
+        creating: method == Method::Create,
+        is_remote_configuration: is_remote == Some(true),
+    };
+    match body.get("filters") {
+        None if context.creating => Ok(Some(filters::initial(context))),
+        None => Ok(None),
+        Some(Value::Object(sent)) if method == Method::Patch && !sent.contains_key("groups") => Ok(None),
+        Some(sent) => filters::accept(sent, context).map(Some),
+    }
+}
+
+fn choice_or_null(body: &Object, name: &str, allowed: &[&str]) -> Result<Option<Option<String>>> {
+    let read = |attr: &str, value: &Value| fields::choice(attr, value, allowed);
+    body.get(name).map(|value| fields::nullable(name, value, read)).transpose()
+}
+
+fn tags(value: &Value) -> Result<Vec<String>> {
+    let names = fields::list("tags", value)?
+        .iter()
+        .map(|tag| match tag {
+            Value::String(_) => fields::text("tags", tag),
+            _ => Err(Error::field("tags", "invalid_input", "Not a valid string.")),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(labels(names))
+}
+
+fn contexts(value: &Value) -> Result<Vec<String>> {
+    let listed = fields::list("evaluation_contexts", value)?;
+    if listed.len() > MAX_CONTEXTS {
+        let detail = format!("evaluation_contexts must be a list of at most {MAX_CONTEXTS} items.");
+        return Err(Error::rule(detail));
+    }
+    let name = |context: &Value| {
+        context
+            .as_str()
+            .map(str::trim)
+            .filter(|name| !name.is_empty() && !name.contains('\0'))
+            .filter(|name| name.chars().count() <= MAX_CONTEXT_LENGTH)
+            .map(str::to_owned)
+            .ok_or_else(|| Error::rule("Invalid evaluation context name."))
+    };
+    listed.iter().map(name).collect::<Result<Vec<_>>>().map(labels)
+}
+
+/// Trimmed, lower-cased, each once, sorted (3.6).
+fn labels(names: Vec<String>) -> Vec<String> {
+    let mut labels: Vec<_> = names.into_iter().map(|name| name.trim().to_lowercase()).collect();
+    labels.retain(|label| !label.is_empty());
+    labels.sort();
+    labels.dedup();
+    labels
+}
+
+fn check_whole(wanted: &FeatureFlag, current: &FeatureFlag, method: Method) -> Result<()> {
+    let clash = |flag: &FeatureFlag| {
+        flag.bucketing_identifier.as_deref() == Some("device_id")
+            && flag.ensure_experience_continuity == Some(true)
+    };
+    if clash(wanted) && (method == Method::Create || !clash(current)) {
+        return Err(Error::rule(
+            "Cannot enable 'persist across authentication steps' when using device ID bucketing. \
+             These features are incompatible.",
+        ));
+    }
+    if wanted.has_encrypted_payloads == Some(true) && wanted.is_remote_configuration != Some(true) {
+        return Err(Error::rule("Encrypted payloads require the flag to be a remote configuration."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! A management request, read: who calls, what the path and the query say, and
+//! the body as one JSON object.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::extract::{RawPathParams, Request};
+use axum::RequestExt;
+use http::{Method, StatusCode, Uri};
+use serde_json::Value;
+
+use super::{Rest, body, links::Base};
+use crate::{
+    auth::Identity,
+    model::{
+        caller::Caller,
+        error::{Error, Result},
+        json::Object,
+        project::ProjectRef,
+    },
+};
+
+/// What a handler is given.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The verb, for operations that have two.
+    pub(super) method: Method,
+    /// Where absolute links begin.
+    pub(super) base: Base,
+    identity: Identity,
+    path: HashMap<String, String>,
+    query: Vec<(String, String)>,
+    body: Result<Value>,
+}
+
+/// What a handler answers.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+}
+
+impl Reply {
+    /// 200 with a body.
+    pub(super) fn ok(body: Value) -> Result<Self> {
+        Ok(Self { status: StatusCode::OK, body })
+    }
+
+    /// 201 with a body.
+    pub(super) fn created(body: Value) -> Result<Self> {
+        Ok(Self { status: StatusCode::CREATED, body })
+    }
+}
+
+impl Call {
+    /// Reads a request. A body that is no JSON is reported only to a caller who may call, so
+    /// it is kept as a failure until it is asked for.
+    pub(super) async fn read(rest: &Rest, mut request: Request) -> Result<Self> {
+        let path = request.extract_parts::<RawPathParams>().await.map_err(|_| Error::not_found())?;
+        let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let identity = request.extensions().get::<Identity>().cloned().unwrap_or_default();
+        let (parts, content) = request.into_parts();
+        let base = Base::of(rest.settings.public_url.as_deref(), &parts);
+        let bytes = match identity.caller() {
+            // Nobody's body is not worth reading.
+            Err(error) => Err(error),
+            Ok(_) => body::read(content, rest.settings.body_bytes).await,
+        };
+        let body = match bytes {
+            Ok(bytes) => body::value(&parts.headers, &bytes).await,
+            Err(error) => Err(error),
+        };
+        let query = query(&parts.uri);
+        Ok(Self { method: parts.method, base, identity, path, query, body })
+    }
+
+    /// Who calls.
+    pub(super) fn caller(&self) -> Result<Arc<Caller>> {
+        self.identity.caller()
+    }
+
+    /// The project in the path.
+    pub(super) fn project(&self) -> Result<ProjectRef> {
+        ProjectRef::parse(self.part("project_id"), self.param("token").map(str::to_owned))
+    }
+
+    /// A number in the path.
+    pub(super) fn id(&self, name: &str) -> Result<i64> {
+        super::id(self.part(name))
+    }
+
+    fn part(&self, name: &str) -> &str {
+        self.path.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// A parameter of the query; of several with one name, the last, as the reference reads them.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All parameters, in their order.
+    pub(super) fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    /// The body as an object; none is the empty one.
+    ///
+    /// # Errors
+    ///
+    /// `parse_error`, 413, 415, or `invalid_input` for JSON of another shape.
+    pub(super) fn object(&self) -> Result<Object> {
+        match self.body.clone()? {
+            Value::Object(fields) => Ok(fields),
+            other => Err(body::not_an_object(&other)),
+        }
+    }
+}
+
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}

@@ -1,0 +1,101 @@
+//! The REST edge: the documented paths over the same use-cases that gRPC calls.
+//!
+//! The management paths are not written here: they are read from the
+//! `google.api.http` options of the contract ([`paths`]), and each is joined to
+//! the handler of its RPC ([`handlers`]). A handler decodes, calls, encodes.
+//! What real clients speak beside them is in [`wires`].
+
+mod activity;
+mod body;
+mod call;
+mod error;
+mod feature_flags;
+mod handlers;
+mod links;
+mod paths;
+mod projects;
+mod representation;
+mod wires;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, on},
+};
+use tower_http::cors::{Any, CorsLayer};
+
+pub use paths::{Binding, bindings};
+
+use crate::{
+    model::error::{Error, Result},
+    service::Services,
+};
+
+/// Bounds on bodies, and how links are spelled.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest body of a management request, in bytes.
+    pub body_bytes: usize,
+    /// The largest body of what clients send, in bytes.
+    pub ingestion_bytes: usize,
+    /// Where clients reach the service; `None` is the request's own host.
+    pub public_url: Option<String>,
+}
+
+/// What handlers stand on.
+#[derive(Clone, Debug)]
+struct Rest {
+    services: Services,
+    settings: Arc<Settings>,
+}
+
+/// Every REST path, with the documented answers to unknown verbs.
+///
+/// # Panics
+///
+/// When two RPCs claim one path, which the tests would have found.
+pub fn router(services: Services, settings: Settings) -> Router {
+    let rest = Rest { services, settings: Arc::new(settings) };
+    let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
+    management(&rest)
+        .merge(wires::router(&rest).layer(cors))
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
+/// One route for each binding of the contract, with and without the last slash.
+fn management(rest: &Rest) -> Router {
+    bindings().into_iter().fold(Router::new(), |router, binding| {
+        let filter = MethodFilter::try_from(binding.method.clone()).expect("a verb that HTTP knows");
+        let handler = handlers::find(&binding.rpc);
+        let rest = rest.clone();
+        let route = on(filter, move |request: Request| answer(rest.clone(), handler, request));
+        router.route(&binding.path, route.clone()).route(&format!("{}/", binding.path), route)
+    })
+}
+
+async fn answer(rest: Rest, handler: handlers::Handler, request: Request) -> Response {
+    match call::Call::read(&rest, request).await {
+        Ok(call) => error::respond(handler(rest.services.clone(), call).await),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn method_not_allowed(request: Request) -> Response {
+    Error::method_not_allowed(request.method()).into_response()
+}
+
+/// The answer to a path that nobody serves.
+pub async fn not_found() -> Response {
+    Error::not_found().into_response()
+}
+
+/// The whole number in a path; what is none names nothing (management-api 1.1).
+fn id(text: &str) -> Result<i64> {
+    match text.bytes().all(|b| b.is_ascii_digit()) {
+        true => text.parse().map_err(|_| Error::not_found()),
+        false => Err(Error::not_found()),
+    }
+}

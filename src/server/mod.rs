@@ -1,0 +1,156 @@
+//! The composition root: the one place that knows everyone. It opens what the
+//! settings name, joins the layers, and takes it all down again in order.
+
+mod accept;
+mod dispatch;
+mod encryption;
+mod ops;
+mod tls;
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic_health::server::{HealthReporter, health_reporter};
+
+use crate::{
+    auth::Authenticator,
+    clock::Clock,
+    config::ServeSettings,
+    grpc,
+    model::error::Error,
+    rest,
+    service::{
+        Services,
+        bootstrap::{Bootstrapped, ChosenSecrets},
+    },
+    snapshot::{Snapshots, follow},
+    store::{Access, ConnectError, Store},
+    telemetry::Telemetry,
+};
+
+/// Why the service could not start. Nothing half-made is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is bad; the text names it.
+    #[error("{0}")]
+    Setting(String),
+    /// The database could not be opened.
+    #[error(transparent)]
+    Database(#[from] ConnectError),
+    /// The database does not do what is asked.
+    #[error(transparent)]
+    Operation(#[from] Error),
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Server {
+    /// Where gRPC and REST are served.
+    pub address: SocketAddr,
+    /// Where probes and metrics are served.
+    pub ops_address: SocketAddr,
+    /// What the first start on an empty database made.
+    pub bootstrapped: Option<Bootstrapped>,
+    store: Store,
+    health: HealthReporter,
+    readiness: ops::Readiness,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    grace: Duration,
+}
+
+impl Server {
+    /// Starts the service. It answers when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: a bad setting, a taken port, an unreachable database.
+    pub async fn start(
+        settings: ServeSettings,
+        database_url: &str,
+        telemetry: &Telemetry,
+    ) -> Result<Self, StartError> {
+        let tls = tls::acceptor(&settings)?;
+        let listener = bind(settings.listen, "--listen (FLAGSTAFF_LISTEN)").await?;
+        let ops = bind(settings.ops_listen, "--ops-listen (FLAGSTAFF_OPS_LISTEN)").await?;
+        encryption::prepare(&settings, database_url)?;
+        let store = open(&settings, database_url).await?;
+        let clock = Clock::system();
+        let snapshots = Snapshots::new(store.clone());
+        let services = Services::new(store.clone(), snapshots.clone(), clock.clone());
+        let bootstrapped = services.bootstrap(chosen(&settings)).await?;
+        snapshots.warm().await?;
+        let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let freshness = follow(&store, &snapshots, &authenticator, &tasks, &stop);
+        let readiness = ops::Readiness::new(freshness);
+        let (health, health_service) = health_reporter();
+        let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;
+        let rest = rest::router(services, rest_settings(&settings));
+        let app = dispatch::app(rest, routes.add_service(health_service), authenticator, telemetry);
+        let address = local(&listener)?;
+        let ops_address = local(&ops)?;
+        tasks.spawn(accept::run(listener, app, tls, stop.clone(), tasks.clone()));
+        let ops_app = ops::router(readiness.clone(), telemetry.clone());
+        tasks.spawn(accept::run(ops, ops_app, None, stop.clone(), tasks.clone()));
+        let grace = settings.shutdown_grace;
+        Ok(Self {
+            address, ops_address, bootstrapped, store, health, readiness, stop, tasks, grace,
+        })
+    }
+
+    /// Stops: readiness goes first, then no new connections, then what is in flight finishes
+    /// within the grace period.
+    pub async fn stop(self) {
+        self.readiness.drain();
+        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(open = self.tasks.len(), "grace period is over, open work is cut off");
+        }
+        self.store.close().await;
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, StartError> {
+    let refuse = |error| StartError::Setting(format!("{setting}: cannot listen on {address}: {error}"));
+    TcpListener::bind(address).await.map_err(refuse)
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::Setting(error.to_string()))
+}
+
+async fn open(settings: &ServeSettings, database_url: &str) -> Result<Store, StartError> {
+    let store = Store::connect(database_url, Access::Create).await?;
+    match settings.no_migrate {
+        true => store.require_schema().await?,
+        false => store.migrate_up().await?,
+    }
+    Ok(store)
+}
+
+fn chosen(settings: &ServeSettings) -> ChosenSecrets {
+    ChosenSecrets {
+        project_token: settings.bootstrap.project_token.clone(),
+        project_secret: settings.bootstrap.project_secret.clone(),
+        personal_api_key: settings.bootstrap.personal_api_key.clone(),
+    }
+}
+
+fn grpc_limits(settings: &ServeSettings) -> grpc::Limits {
+    grpc::Limits {
+        message_bytes: settings.management_bytes(),
+        ingestion_bytes: settings.ingestion_bytes(),
+    }
+}
+
+fn rest_settings(settings: &ServeSettings) -> rest::Settings {
+    rest::Settings {
+        body_bytes: settings.management_bytes(),
+        ingestion_bytes: settings.ingestion_bytes(),
+        public_url: settings.public_url.clone(),
+    }
+}

@@ -1,0 +1,134 @@
+//! Asks the engine what flags are for a subject.
+//!
+//! Nothing here waits for the database once a project is in memory, so
+//! answers go on when it is gone.
+
+use std::sync::Arc;
+
+use super::Services;
+use crate::{
+    engine::{self, Audience, Evaluation, Facts, Outcome, Properties, RequestRuntime, Selection, Subject},
+    model::{
+        caller::{Caller, CredentialKind, Reach, Scope},
+        error::{Error, Result},
+        project::ProjectRef,
+    },
+    snapshot::ProjectSnapshot,
+};
+
+/// Whom a request asks about, and what it says of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) distinct_id: String,
+    pub(crate) anon_distinct_id: Option<String>,
+    pub(crate) device_id: Option<String>,
+    pub(crate) person_properties: Properties,
+    /// Group keys by group type name.
+    pub(crate) groups: Properties,
+    /// Objects by group type name.
+    pub(crate) group_properties: Properties,
+}
+
+/// Which flags a request asks for, and as whom.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scene {
+    /// These flags and what they depend on; `None` is all.
+    pub(crate) flag_keys: Option<Vec<String>>,
+    pub(crate) evaluation_contexts: Vec<String>,
+    pub(crate) runtime: RequestRuntime,
+    pub(crate) survey_only: bool,
+}
+
+impl Scene {
+    fn audience(&self) -> Audience<'_> {
+        Audience {
+            runtime: self.runtime,
+            evaluation_contexts: &self.evaluation_contexts,
+            survey_only: self.survey_only,
+        }
+    }
+}
+
+impl Asked {
+    fn subject(&self) -> Subject<'_> {
+        let facts = Facts {
+            device_id: self.device_id.as_deref(),
+            anon_distinct_id: self.anon_distinct_id.as_deref(),
+            sent: Some(&self.person_properties),
+            groups: Some(&self.groups),
+            sent_groups: Some(&self.group_properties),
+            ..Facts::default()
+        };
+        Subject::new(&self.distinct_id, facts)
+    }
+}
+
+impl Services {
+    /// The project that a caller evaluates in.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` without `feature_flag:read` (the public token needs no scope) or for
+    /// another project; `NotFound` where there is none.
+    pub(crate) async fn evaluated(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+    ) -> Result<Arc<ProjectSnapshot>> {
+        if caller.kind != CredentialKind::ProjectToken {
+            caller.granted(Scope::FLAG_READ)?;
+        }
+        let id = match (project, &caller.reach) {
+            (ProjectRef::Id(id), _) => Some(*id),
+            (ProjectRef::Current { token: Some(_) }, _) => Some(self.reach(caller, project).await?.id),
+            (ProjectRef::Current { token: None }, Reach::Projects(ids)) => ids.first().copied(),
+            (ProjectRef::Current { token: None }, Reach::Organization) => {
+                self.snapshots.first_of(caller.organization_id)
+            }
+        };
+        let id = id.ok_or_else(Error::not_found)?;
+        if !caller.opens(id) {
+            return Err(super::access::elsewhere(id));
+        }
+        let snapshot = self.snapshots.get(id).await?;
+        match snapshot.project.organization_id == caller.organization_id {
+            true => Ok(snapshot),
+            false => Err(Error::not_found()),
+        }
+    }
+
+    /// The project that a public token opens, for the wires that carry it in the body.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated` for an unknown token.
+    pub(crate) async fn evaluated_by_token(&self, token: &str) -> Result<Arc<ProjectSnapshot>> {
+        let unknown = || Error::authentication_failed("Invalid project token.");
+        let project = self.snapshots.project_of_token(token).await?.ok_or_else(unknown)?;
+        self.snapshots.get(project.id).await
+    }
+
+    /// Every selected flag for one subject.
+    pub(crate) fn evaluate<'f>(
+        &self,
+        snapshot: &'f ProjectSnapshot,
+        asked: &Asked,
+        scene: &Scene,
+    ) -> Evaluation<'f> {
+        let selection =
+            Selection { flag_keys: scene.flag_keys.as_deref(), audience: scene.audience() };
+        engine::evaluate(&snapshot.flags, &asked.subject(), &selection, self.clock.now())
+    }
+
+    /// One flag for one subject; `None` where [`Services::evaluate`] would leave it out.
+    pub(crate) fn evaluate_one<'f>(
+        &self,
+        snapshot: &'f ProjectSnapshot,
+        key: &str,
+        asked: &Asked,
+        scene: &Scene,
+    ) -> Option<Outcome<'f>> {
+        let audience = scene.audience();
+        engine::evaluate_one(&snapshot.flags, &asked.subject(), key, &audience, self.clock.now())
+    }
+}

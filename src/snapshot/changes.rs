@@ -1,0 +1,124 @@
+//! Keeps snapshots and keys current: hears announcements, and polls for those
+//! that were lost.
+//!
+//! On PostgreSQL a connection of its own listens, so a change is seen in
+//! milliseconds; every second revisions are compared as well, so a lost
+//! announcement costs a second and never a stale replica. On SQLite polling is
+//! all there is: changes of other processes, such as the command line, are
+//! seen within the interval, and this process's own at once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::Snapshots;
+use crate::{
+    auth::Authenticator,
+    model::error::Result,
+    store::{
+        Store,
+        listen::{Announcement, Listener},
+    },
+};
+
+const POSTGRES_POLL: Duration = Duration::from_secs(1);
+const SQLITE_POLL: Duration = Duration::from_millis(500);
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Whether the last look at the database succeeded, so that answers are current.
+#[derive(Clone, Debug, Default)]
+pub struct Freshness(Arc<AtomicBool>);
+
+impl Freshness {
+    /// True while the database cannot be asked: answers come from memory as it was.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, stale: bool) {
+        if self.0.swap(stale, Ordering::Relaxed) != stale {
+            match stale {
+                true => tracing::warn!("database is unreachable, answering from memory"),
+                false => tracing::info!("database is back"),
+            }
+        }
+    }
+}
+
+/// Starts to follow changes, until `stop`.
+pub fn follow(
+    store: &Store,
+    snapshots: &Snapshots,
+    authenticator: &Authenticator,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Freshness {
+    let freshness = Freshness::default();
+    let poll = poll(store.clone(), snapshots.clone(), freshness.clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(poll));
+    if store.is_postgres() {
+        let listen = listen(store.clone(), snapshots.clone(), authenticator.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(listen));
+    }
+    freshness
+}
+
+async fn poll(store: Store, snapshots: Snapshots, freshness: Freshness) {
+    let mut ticks = interval(if store.is_postgres() { POSTGRES_POLL } else { SQLITE_POLL });
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let outcome = catch_up(&store, &snapshots).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(error = error.causes(), "polling for changes failed");
+        }
+        freshness.note(outcome.is_err());
+    }
+}
+
+/// Compares revisions, and refreshes what is behind.
+async fn catch_up(store: &Store, snapshots: &Snapshots) -> Result<()> {
+    let mut held = snapshots.revisions();
+    for (project_id, revision) in store.revisions().await? {
+        if held.remove(&project_id).is_none_or(|known| known < revision) {
+            snapshots.refresh(project_id, revision).await?;
+        }
+    }
+    for gone in held.into_keys() {
+        snapshots.forget(gone).await;
+    }
+    Ok(())
+}
+
+async fn listen(store: Store, snapshots: Snapshots, authenticator: Authenticator) {
+    loop {
+        if let Err(error) = hear(&store, &snapshots, &authenticator).await {
+            tracing::debug!(error = error.causes(), "listening for changes failed");
+        }
+        sleep(RECONNECT).await;
+    }
+}
+
+/// Hears until the connection is lost; what was missed meanwhile is caught up on first.
+async fn hear(store: &Store, snapshots: &Snapshots, authenticator: &Authenticator) -> Result<()> {
+    let Some(mut listener) = Listener::open(store).await? else { return Ok(()) };
+    authenticator.forget();
+    catch_up(store, snapshots).await?;
+    while let Some(announcement) = listener.next().await? {
+        match announcement {
+            Announcement::Keys => authenticator.forget(),
+            Announcement::Revision { project_id, revision } => {
+                snapshots.refresh(project_id, revision).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! What evaluation reads: each project's compiled flags, held in memory.
+//!
+//! A [`ProjectSnapshot`] is never changed, only replaced by a newer one, so a
+//! reader holds a consistent state for as long as it likes and takes no lock.
+//! Snapshots follow the database by revision: after a change of its own a
+//! process patches at once, of others' changes it hears through [`changes`].
+//! With the database gone they stay as they are, and evaluation goes on.
+
+mod changes;
+mod compile;
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+
+pub use changes::{Freshness, follow};
+
+use crate::{
+    engine::FlagSet,
+    model::{
+        error::{Error, Result},
+        project::Project,
+    },
+    store::Store,
+};
+
+/// One project as evaluation sees it, at one revision.
+#[derive(Debug)]
+pub struct ProjectSnapshot {
+    /// The project, with the revision that this state belongs to.
+    pub project: Project,
+    /// Its compiled flags.
+    pub flags: FlagSet,
+}
+
+/// Every project that was ever asked for, each at its newest known state.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    store: Store,
+    held: Arc<ArcSwap<Held>>,
+    /// Adding and removing projects copies the index, one at a time.
+    index: Arc<Mutex<()>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Held {
+    by_id: HashMap<i64, Arc<Slot>>,
+    by_token: HashMap<String, i64>,
+}
+
+/// A project's place: its newest state, and the right to replace it.
+#[derive(Debug)]
+struct Slot {
+    state: ArcSwap<ProjectSnapshot>,
+    patching: Mutex<()>,
+}
+
+impl Snapshots {
+    /// Holds nothing yet.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, held: Arc::default(), index: Arc::default() }
+    }
+
+    /// Reads every project, so that evaluation outlives the database from the first moment.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is.
+    pub async fn warm(&self) -> Result<()> {
+        for project in self.store.projects().await? {
+            self.load(project).await?;
+        }
+        Ok(())
+    }
+
+    /// The newest known state; `None` for a project that was never read. Never waits.
+    #[must_use]
+    pub fn current(&self, project_id: i64) -> Option<Arc<ProjectSnapshot>> {
+        self.held.load().by_id.get(&project_id).map(|slot| slot.state.load_full())
+    }
+
+    /// The newest known state, read first if need be.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a project that is not there, `Unavailable` when only the database knows.
+    pub async fn get(&self, project_id: i64) -> Result<Arc<ProjectSnapshot>> {
+        if let Some(snapshot) = self.current(project_id) {
+            return Ok(snapshot);
+        }
+        let project = self.store.project(project_id).await?.ok_or_else(Error::not_found)?;
+        self.load(project).await
+    }
+
+    /// The oldest project of an organization: what `@current` means to a key for all of them.
+    #[must_use]
+    pub fn first_of(&self, organization_id: i64) -> Option<i64> {
+        let held = self.held.load();
+        let of = |slot: &Arc<Slot>| slot.state.load().project.organization_id == organization_id;
+        held.by_id.iter().filter(|(_, slot)| of(slot)).map(|(id, _)| *id).min()
+    }
+
+    /// The project with this public token; read first if need be.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when only the database knows.
+    pub async fn project_of_token(&self, token: &str) -> Result<Option<Project>> {
+        let known = self.held.load().by_token.get(token).copied();
+        if let Some(snapshot) = known.and_then(|id| self.current(id)) {
+            return Ok(Some(snapshot.project.clone()));
+        }
+        match self.store.project_by_token(token).await? {
+            Some(project) => Ok(Some(self.load(project).await?.project.clone())),
+            None => Ok(None),
+        }
+    }
+
+    /// Brings a project to `revision` or beyond. Cheap when it is there already.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is; the state then stays as it was.
+    pub async fn refresh(&self, project_id: i64, revision: i64) -> Result<()> {
+        let slot = self.held.load().by_id.get(&project_id).map(Arc::clone);
+        let Some(slot) = slot else { return self.get(project_id).await.map(|_| ()) };
+        let _patching = slot.patching.lock().await;
+        let before = slot.state.load_full();
+        if before.project.revision >= revision {
+            return Ok(());
+        }
+        let changes = self.store.changes_since(project_id, before.project.revision).await?;
+        let after = match changes.other {
+            true => match self.store.project(project_id).await? {
+                Some(project) => compile::whole(&self.store, project).await?,
+                None => return Ok(()),
+            },
+            false => compile::patched(&self.store, &before, &changes).await?,
+        };
+        slot.state.store(Arc::new(after));
+        Ok(())
+    }
+
+    /// The revision each held project is at.
+    fn revisions(&self) -> HashMap<i64, i64> {
+        let held = self.held.load();
+        held.by_id.iter().map(|(id, slot)| (*id, slot.state.load().project.revision)).collect()
+    }
+
+    async fn load(&self, project: Project) -> Result<Arc<ProjectSnapshot>> {
+        let _index = self.index.lock().await;
+        if let Some(snapshot) = self.current(project.id) {
+            return Ok(snapshot);
+        }
+        let (id, token) = (project.id, project.api_token.clone());
+        let snapshot = Arc::new(compile::whole(&self.store, project).await?);
+        let slot = Slot { state: ArcSwap::new(Arc::clone(&snapshot)), patching: Mutex::default() };
+        let mut held = Held::clone(&self.held.load());
+        held.by_id.insert(id, Arc::new(slot));
+        held.by_token.insert(token, id);
+        self.held.store(Arc::new(held));
+        Ok(snapshot)
+    }
+
+    /// Forgets a project that is gone.
+    async fn forget(&self, project_id: i64) {
+        let _index = self.index.lock().await;
+        let mut held = Held::clone(&self.held.load());
+        held.by_id.remove(&project_id);
+        held.by_token.retain(|_, id| *id != project_id);
+        self.held.store(Arc::new(held));
+    }
+}

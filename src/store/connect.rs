@@ -1,0 +1,174 @@
+//! Opens a database: which file or server, with what pools and time-outs.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DbErr,
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::Store;
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const POSTGRES_CONNECTIONS: u32 = 20;
+const SQLITE_READERS: u32 = 4;
+
+/// What a command may do with a SQLite file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Make it, if the URL allows (`mode=rwc`): `serve` and `migrate up`.
+    Create,
+    /// Open what exists: every other command.
+    Existing,
+}
+
+/// Why a database could not be opened. The text names the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Not a URL of a database we know.
+    #[error(
+        "--database-url (FLAGSTAFF_DATABASE_URL): `{0}` is not a sqlite:// or postgres:// URL{1}"
+    )]
+    Url(String, String),
+    /// There is no such SQLite file, and this command makes none.
+    #[error(
+        "--database-url (FLAGSTAFF_DATABASE_URL): there is no database at `{0}`; \
+         `flagstaff migrate up` makes one"
+    )]
+    Missing(PathBuf),
+    /// The database is there, its schema is not the newest.
+    #[error(
+        "--database-url (FLAGSTAFF_DATABASE_URL): the database lacks schema changes; \
+         `flagstaff migrate up` applies them"
+    )]
+    Schema,
+    /// The file or the server does not let us in.
+    #[error("--database-url (FLAGSTAFF_DATABASE_URL): cannot open the database: {0}")]
+    Unreachable(String),
+}
+
+impl Store {
+    /// Opens the database at `url`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], each a sentence that names the setting. No password is repeated in it.
+    pub async fn connect(url: &str, access: Access) -> Result<Self, ConnectError> {
+        if url.starts_with("sqlite:") {
+            return connect_sqlite(url, access).await;
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return connect_postgres(url).await;
+        }
+        Err(ConnectError::Url(without_password(url), String::new()))
+    }
+
+    /// The file of an embedded database; `None` for a server or memory.
+    #[must_use]
+    pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+        let options = SqliteConnectOptions::from_str(url).ok()?;
+        let file = options.get_filename().to_path_buf();
+        (url.starts_with("sqlite:") && !in_memory(url)).then_some(file)
+    }
+}
+
+async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError> {
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|error| ConnectError::Url(url.to_owned(), format!(" ({error})")))?;
+    let file = options.get_filename().to_path_buf();
+    if access == Access::Existing && !in_memory(url) && !file.exists() {
+        return Err(ConnectError::Missing(file));
+    }
+    let write = open(sqlite_options(url, 1)).await?;
+    // An in-memory database lives in its one connection.
+    let read = if in_memory(url) { write.clone() } else { open(sqlite_options(url, SQLITE_READERS)).await? };
+    Ok(Store { write, read, url: url.to_owned() })
+}
+
+fn in_memory(url: &str) -> bool {
+    url.contains(":memory:") || url.contains("mode=memory")
+}
+
+fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = options(url, connections);
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was acknowledged survives a power cut, not only a crash.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+    });
+    options
+}
+
+async fn connect_postgres(url: &str) -> Result<Store, ConnectError> {
+    let mut options = options(url, POSTGRES_CONNECTIONS);
+    options.statement_timeout(STATEMENT_TIMEOUT).set_application_name("flagstaff");
+    let write = open(options).await?;
+    Ok(Store { read: write.clone(), write, url: url.to_owned() })
+}
+
+fn options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .sqlx_logging(false);
+    options
+}
+
+async fn open(options: ConnectOptions) -> Result<DatabaseConnection, ConnectError> {
+    let opened = tokio::time::timeout(ACQUIRE_TIMEOUT + Duration::from_secs(1), Database::connect(options));
+    match opened.await {
+        Ok(connection) => connection.map_err(|error| ConnectError::Unreachable(reason(&error))),
+        Err(_) => Err(ConnectError::Unreachable("it did not answer in time".into())),
+    }
+}
+
+/// The innermost cause, which is what the operator can act on.
+fn reason(error: &DbErr) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// A URL with the password, if any, left out.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((user, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = user.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}:***@{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_repeated() {
+        assert_eq!(without_password("mysql://ann:secret@db/x"), "mysql://ann:***@db/x");
+        assert_eq!(without_password("nonsense"), "nonsense");
+    }
+
+    #[test]
+    fn the_file_of_an_embedded_database_is_known() {
+        let file = Store::sqlite_file("sqlite://a/b.db?mode=rwc");
+        assert_eq!(file.as_deref(), Some(std::path::Path::new("a/b.db")));
+        assert_eq!(Store::sqlite_file("postgres://db/flagstaff"), None);
+        assert_eq!(Store::sqlite_file("sqlite::memory:"), None);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_kind_of_database_is_named() {
+        let error = Store::connect("mysql://db/x", Access::Create).await.unwrap_err();
+        assert!(error.to_string().contains("--database-url"), "{error}");
+        assert!(error.to_string().contains("mysql://db/x"), "{error}");
+    }
+}

@@ -1,0 +1,33 @@
+//! `change_log`: what changed at each revision of a project.
+//!
+//! Snapshots are patched from it, and watchers resume by it.
+
+use sea_orm::entity::prelude::*;
+
+/// One thing changed at one revision.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "change_log")]
+pub struct Model {
+    /// The owning project; the row goes with it.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub project_id: i64,
+    /// The project's revision that the change led to.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub revision: i64,
+    /// What kind of thing changed, such as `flag` or `cohort`.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: String,
+    /// The changed thing's id, as text.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub item_id: String,
+    /// A tombstone: the thing is gone.
+    pub deleted: bool,
+    /// When the row was made.
+    pub created_at: DateTimeUtc,
+}
+
+/// No joins start here.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

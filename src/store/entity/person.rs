@@ -1,0 +1,28 @@
+//! `person`: someone flags are evaluated for.
+
+use sea_orm::entity::prelude::*;
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "person")]
+pub struct Model {
+    /// Never reused, not even after the row is gone.
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// The owning project; the row goes with it.
+    pub project_id: i64,
+    /// Unique in its project.
+    pub uuid: Uuid,
+    /// JSON object as it now is; `person_change` tells how it came to be.
+    pub properties: String,
+    /// When the row was made.
+    pub created_at: DateTimeUtc,
+    /// When `properties` last changed.
+    pub updated_at: DateTimeUtc,
+}
+
+/// No joins start here.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

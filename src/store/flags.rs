@@ -1,0 +1,271 @@
+//! Feature flags: read whole, written with the columns that queries need.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait,
+    QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    sea_query::{Expr, LockType},
+};
+
+use super::{
+    ProjectWrite, Store,
+    entity::{feature_flag, feature_flag_dashboard},
+    failure, flags_labels,
+    project_write::Kind,
+    stored_json, users,
+};
+use crate::model::{
+    error::{Error, Result},
+    flag::{FeatureFlag, User},
+    status,
+    write::key_taken,
+};
+
+/// Which flags of a project's list are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlagPage {
+    /// How many to leave out, newest first.
+    pub(crate) offset: u64,
+    /// How many at most.
+    pub(crate) limit: u64,
+}
+
+impl Store {
+    /// A flag by number, softly deleted ones included.
+    pub(crate) async fn flag(&self, project_id: i64, id: i64) -> Result<Option<FeatureFlag>> {
+        find(self.reader(), project_id, id).await
+    }
+
+    /// Live flags, newest first.
+    pub(crate) async fn flags(&self, project_id: i64, page: FlagPage) -> Result<Vec<FeatureFlag>> {
+        let rows = live(project_id)
+            .filter(feature_flag::Column::Internal.eq(false))
+            .order_by_desc(feature_flag::Column::CreatedAt)
+            .order_by_desc(feature_flag::Column::Id)
+            .offset(page.offset)
+            .limit(page.limit)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        whole(self.reader(), rows).await
+    }
+
+    /// The live flags among `ids`, or all live ones, for evaluation.
+    pub(crate) async fn definitions(
+        &self,
+        project_id: i64,
+        ids: Option<&[i64]>,
+    ) -> Result<Vec<FeatureFlag>> {
+        let mut query = live(project_id);
+        if let Some(ids) = ids {
+            query = query.filter(feature_flag::Column::Id.is_in(ids.iter().copied()));
+        }
+        let rows = query.order_by_asc(feature_flag::Column::Key).all(self.reader()).await;
+        let mut flags = rows.map_err(failure)?.into_iter().map(bare).collect::<Result<Vec<_>>>()?;
+        flags_labels::add_contexts(self.reader(), project_id, &mut flags).await?;
+        Ok(flags)
+    }
+}
+
+fn live(project_id: i64) -> sea_orm::Select<feature_flag::Entity> {
+    feature_flag::Entity::find()
+        .filter(feature_flag::Column::ProjectId.eq(project_id))
+        .filter(feature_flag::Column::Deleted.eq(false))
+}
+
+async fn find(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    id: i64,
+) -> Result<Option<FeatureFlag>> {
+    let row = by_id(project_id, id).one(connection).await.map_err(failure)?;
+    let flags = whole(connection, row.into_iter().collect()).await?;
+    Ok(flags.into_iter().next())
+}
+
+fn by_id(project_id: i64, id: i64) -> sea_orm::Select<feature_flag::Entity> {
+    feature_flag::Entity::find_by_id(id).filter(feature_flag::Column::ProjectId.eq(project_id))
+}
+
+impl ProjectWrite {
+    /// A flag under its own lock, so that ingestion cannot change it meanwhile.
+    pub(crate) async fn lock_flag(&self, id: i64) -> Result<Option<FeatureFlag>> {
+        let locked = by_id(self.project.id, id).lock(LockType::NoKeyUpdate);
+        let row = locked.one(&self.txn).await.map_err(failure)?;
+        Ok(whole(&self.txn, row.into_iter().collect()).await?.into_iter().next())
+    }
+
+    /// The flag that holds a key, softly deleted or live.
+    pub(crate) async fn key_holder(&self, key: &str) -> Result<Option<(i64, bool)>> {
+        feature_flag::Entity::find()
+            .filter(feature_flag::Column::ProjectId.eq(self.project.id))
+            .filter(feature_flag::Column::Key.eq(key))
+            .select_only()
+            .columns([feature_flag::Column::Id, feature_flag::Column::Deleted])
+            .into_tuple()
+            .one(&self.txn)
+            .await
+            .map_err(failure)
+    }
+
+    /// Stores a new flag with its labels, and answers its number.
+    pub(crate) async fn insert_flag(&mut self, flag: &FeatureFlag) -> Result<i64> {
+        let mut row = columns(flag);
+        row.project_id = Set(self.project.id);
+        row.created_by_id = Set(flag.created_by.as_ref().map(|user| user.id));
+        row.created_at = Set(flag.created_at);
+        row.internal = Set(false);
+        row.activity_count = Set(0);
+        let id = row.insert(&self.txn).await.map_err(unique_key)?.id;
+        self.flags_added += 1;
+        self.touch(Kind::Flag, id, false);
+        flags_labels::replace_tags(self, id, &flag.tags).await?;
+        flags_labels::replace_contexts(self, id, &flag.evaluation_contexts).await?;
+        Ok(id)
+    }
+
+    /// Stores a flag's new state, labels included where they differ.
+    pub(crate) async fn update_flag(&mut self, before: &FeatureFlag, after: &FeatureFlag) -> Result<()> {
+        let mut row = columns(after);
+        row.id = Set(after.id);
+        if before.last_called_at == after.last_called_at {
+            // Ingestion may have moved it; what was not changed here is not written here.
+            row.last_called_at = sea_orm::ActiveValue::NotSet;
+        }
+        row.update(&self.txn).await.map_err(unique_key)?;
+        self.flags_added += i64::from(before.deleted) - i64::from(after.deleted);
+        self.touch(Kind::Flag, after.id, after.deleted);
+        if before.tags != after.tags {
+            flags_labels::replace_tags(self, after.id, &after.tags).await?;
+        }
+        if before.evaluation_contexts != after.evaluation_contexts {
+            flags_labels::replace_contexts(self, after.id, &after.evaluation_contexts).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a softly deleted flag for good, so that its key can be used anew.
+    pub(crate) async fn remove_flag(&mut self, id: i64) -> Result<()> {
+        feature_flag::Entity::delete_many()
+            .filter(feature_flag::Column::ProjectId.eq(self.project.id))
+            .filter(feature_flag::Column::Id.eq(id))
+            .exec(&self.txn)
+            .await
+            .map_err(failure)?;
+        self.touch(Kind::Flag, id, true);
+        Ok(())
+    }
+
+    /// A user's whole record, for signing a change.
+    pub(crate) async fn user(&self, id: Option<i64>) -> Result<Option<User>> {
+        Ok(users::by_ids(&self.txn, id.into_iter()).await?.into_values().next())
+    }
+}
+
+/// A storage constraint that a concurrent writer ran into is the documented refusal.
+fn unique_key(error: sea_orm::DbErr) -> Error {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => key_taken(),
+        _ => failure(error),
+    }
+}
+
+/// The columns that every save writes, derived ones included.
+fn columns(flag: &FeatureFlag) -> feature_flag::ActiveModel {
+    feature_flag::ActiveModel {
+        key: Set(flag.key.clone()),
+        name: Set(flag.name.clone()),
+        filters: Set(flag.filters.to_string()),
+        deleted: Set(flag.deleted),
+        active: Set(flag.active),
+        archived: Set(flag.archived),
+        version: Set(flag.version),
+        last_modified_by_id: Set(flag.last_modified_by.as_ref().map(|user| user.id)),
+        updated_at: Set(flag.updated_at),
+        ensure_experience_continuity: Set(flag.ensure_experience_continuity),
+        rollback_conditions: Set((!flag.rollback_conditions.is_null())
+            .then(|| flag.rollback_conditions.to_string())),
+        performed_rollback: Set(flag.performed_rollback),
+        usage_dashboard_id: Set(flag.usage_dashboard),
+        has_enriched_analytics: Set(flag.has_enriched_analytics),
+        is_remote_configuration: Set(flag.is_remote_configuration),
+        has_encrypted_payloads: Set(flag.has_encrypted_payloads),
+        evaluation_runtime: Set(flag.evaluation_runtime.clone()),
+        bucketing_identifier: Set(flag.bucketing_identifier.clone()),
+        last_called_at: Set(flag.last_called_at),
+        has_variants: Set(!status::variants(&flag.filters).is_empty()),
+        fully_rolled_out: Set(status::full_rollout(&flag.filters).is_some()),
+        search_text: Set(format!("{}\n{}", flag.key, flag.name).to_lowercase()),
+        ..Default::default()
+    }
+}
+
+/// Rows with all that hangs on them, in the order given.
+async fn whole(
+    connection: &impl ConnectionTrait,
+    rows: Vec<feature_flag::Model>,
+) -> Result<Vec<FeatureFlag>> {
+    let Some(project_id) = rows.first().map(|row| row.project_id) else { return Ok(Vec::new()) };
+    let authors = rows.iter().flat_map(|row| [row.created_by_id, row.last_modified_by_id]);
+    let users = users::by_ids(connection, authors.flatten()).await?;
+    let signed = |row: feature_flag::Model| -> Result<FeatureFlag> {
+        let user = |id: Option<i64>| id.and_then(|id| users.get(&id).cloned());
+        let (created_by, last_modified_by) = (user(row.created_by_id), user(row.last_modified_by_id));
+        Ok(FeatureFlag { created_by, last_modified_by, ..bare(row)? })
+    };
+    let mut flags = rows.into_iter().map(signed).collect::<Result<Vec<_>>>()?;
+    flags_labels::add_tags(connection, project_id, &mut flags).await?;
+    flags_labels::add_contexts(connection, project_id, &mut flags).await?;
+    add_dashboards(connection, &mut flags).await?;
+    Ok(flags)
+}
+
+async fn add_dashboards(connection: &impl ConnectionTrait, flags: &mut [FeatureFlag]) -> Result<()> {
+    let links = feature_flag_dashboard::Entity::find()
+        .filter(feature_flag_dashboard::Column::FlagId.is_in(flags.iter().map(|flag| flag.id)))
+        .order_by_asc(feature_flag_dashboard::Column::DashboardId)
+        .all(connection)
+        .await
+        .map_err(failure)?;
+    let mut of_flag: HashMap<i64, Vec<i64>> = HashMap::new();
+    for link in links {
+        of_flag.entry(link.flag_id).or_default().push(link.dashboard_id);
+    }
+    for flag in flags {
+        flag.analytics_dashboards = of_flag.remove(&flag.id).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// What the row alone says.
+fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
+    Ok(FeatureFlag {
+        id: row.id,
+        project_id: row.project_id,
+        key: row.key,
+        name: row.name,
+        filters: stored_json(&row.filters)?,
+        deleted: row.deleted,
+        active: row.active,
+        archived: row.archived,
+        version: row.version,
+        created_by: None,
+        last_modified_by: None,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        ensure_experience_continuity: row.ensure_experience_continuity,
+        rollback_conditions: row.rollback_conditions.as_deref().map_or(Ok(serde_json::Value::Null), stored_json)?,
+        performed_rollback: row.performed_rollback,
+        usage_dashboard: row.usage_dashboard_id,
+        analytics_dashboards: Vec::new(),
+        has_enriched_analytics: row.has_enriched_analytics,
+        is_remote_configuration: row.is_remote_configuration,
+        has_encrypted_payloads: row.has_encrypted_payloads,
+        evaluation_runtime: row.evaluation_runtime,
+        bucketing_identifier: row.bucketing_identifier,
+        last_called_at: row.last_called_at,
+        tags: Vec::new(),
+        evaluation_contexts: Vec::new(),
+    })
+}

@@ -1,0 +1,175 @@
+//! Credentials other than public project tokens: only their hashes are here.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder,
+    sea_query::Expr,
+};
+
+use super::{
+    Store,
+    entity::{api_key, api_key_project},
+    failure,
+    listen::{Announcement, announce},
+    stored_json,
+};
+use crate::model::{
+    api_key::{ApiKey, NewApiKey},
+    caller::{CredentialKind, Reach},
+    error::{Error, Result},
+};
+
+const PERSONAL: &str = "personal";
+const PROJECT_SECRET: &str = "project_secret";
+
+impl Store {
+    /// The key with this hash, revoked and expired ones included.
+    pub(crate) async fn key_by_hash(&self, token_hash: &str) -> Result<Option<ApiKey>> {
+        let found = api_key::Entity::find().filter(api_key::Column::TokenHash.eq(token_hash));
+        let row = found.one(self.reader()).await.map_err(failure)?;
+        let keys = with_projects(self.reader(), row.into_iter().collect()).await?;
+        Ok(keys.into_iter().next())
+    }
+
+    /// All keys of an organization, oldest first.
+    pub(crate) async fn keys(&self, organization_id: i64) -> Result<Vec<ApiKey>> {
+        let rows = api_key::Entity::find()
+            .filter(api_key::Column::OrganizationId.eq(organization_id))
+            .order_by_asc(api_key::Column::Id)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        with_projects(self.reader(), rows).await
+    }
+
+    /// Takes a key back; `false` when there is no such key. Revoking twice keeps the first time.
+    pub(crate) async fn revoke_key(
+        &self,
+        organization_id: i64,
+        id: i64,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let txn = self.begin().await?;
+        let found = api_key::Entity::find_by_id(id)
+            .filter(api_key::Column::OrganizationId.eq(organization_id))
+            .one(&txn)
+            .await
+            .map_err(failure)?;
+        let Some(key) = found else { return Ok(false) };
+        if key.revoked_at.is_none() {
+            let mut row: api_key::ActiveModel = key.into();
+            row.revoked_at = Set(Some(now));
+            row.update(&txn).await.map_err(failure)?;
+            announce(&txn, Announcement::Keys).await?;
+        }
+        txn.commit().await.map_err(failure)?;
+        Ok(true)
+    }
+
+    /// Notes when a key was used; the caller sees to it that this is rare.
+    pub(crate) async fn key_used(&self, id: i64, now: DateTime<Utc>) -> Result<()> {
+        api_key::Entity::update_many()
+            .col_expr(api_key::Column::LastUsedAt, Expr::value(now))
+            .filter(api_key::Column::Id.eq(id))
+            .exec(&self.write)
+            .await
+            .map(|_| ())
+            .map_err(failure)
+    }
+}
+
+/// Stores a key and tells running servers of it.
+pub(crate) async fn insert(
+    txn: &impl ConnectionTrait,
+    new: NewApiKey,
+    now: DateTime<Utc>,
+) -> Result<i64> {
+    let projects = match new.reach {
+        Reach::Organization => Vec::new(),
+        Reach::Projects(ids) => ids,
+    };
+    let row = api_key::ActiveModel {
+        kind: Set(kind_name(new.kind)?.to_owned()),
+        token_hash: Set(new.token_hash),
+        token_hint: Set(new.hint),
+        label: Set(new.label),
+        organization_id: Set(new.organization_id),
+        user_id: Set(new.user_id),
+        all_projects: Set(projects.is_empty()),
+        scopes: Set(serde_json::Value::from(new.scopes).to_string()),
+        created_at: Set(now),
+        expires_at: Set(new.expires_at),
+        ..Default::default()
+    };
+    let id = row.insert(txn).await.map_err(failure)?.id;
+    let link = |project_id| api_key_project::ActiveModel {
+        api_key_id: Set(id),
+        project_id: Set(project_id),
+    };
+    if !projects.is_empty() {
+        let links = api_key_project::Entity::insert_many(projects.into_iter().map(link));
+        links.exec_without_returning(txn).await.map_err(failure)?;
+    }
+    announce(txn, Announcement::Keys).await?;
+    Ok(id)
+}
+
+fn kind_name(kind: CredentialKind) -> Result<&'static str> {
+    match kind {
+        CredentialKind::Personal => Ok(PERSONAL),
+        CredentialKind::ProjectSecret => Ok(PROJECT_SECRET),
+        CredentialKind::ProjectToken => Err(Error::internal("a project token is no stored key")),
+    }
+}
+
+async fn with_projects(
+    connection: &impl ConnectionTrait,
+    rows: Vec<api_key::Model>,
+) -> Result<Vec<ApiKey>> {
+    let ids: Vec<_> = rows.iter().filter(|row| !row.all_projects).map(|row| row.id).collect();
+    let mut projects: HashMap<i64, Vec<i64>> = HashMap::new();
+    if !ids.is_empty() {
+        let links = api_key_project::Entity::find()
+            .filter(api_key_project::Column::ApiKeyId.is_in(ids))
+            .order_by_asc(api_key_project::Column::ProjectId)
+            .all(connection)
+            .await
+            .map_err(failure)?;
+        for link in links {
+            projects.entry(link.api_key_id).or_default().push(link.project_id);
+        }
+    }
+    rows.into_iter().map(|row| noun(row, &mut projects)).collect()
+}
+
+fn noun(row: api_key::Model, projects: &mut HashMap<i64, Vec<i64>>) -> Result<ApiKey> {
+    let kind = match row.kind.as_str() {
+        PERSONAL => CredentialKind::Personal,
+        PROJECT_SECRET => CredentialKind::ProjectSecret,
+        other => return Err(Error::internal(format!("api_key {} is of kind `{other}`", row.id))),
+    };
+    let reach = match row.all_projects {
+        true => Reach::Organization,
+        // A key whose projects are all gone reaches nothing.
+        false => Reach::Projects(projects.remove(&row.id).unwrap_or_default()),
+    };
+    let scopes = stored_json(&row.scopes)?;
+    let scopes = scopes.as_array().into_iter().flatten();
+    Ok(ApiKey {
+        id: row.id,
+        kind,
+        hint: row.token_hint,
+        label: row.label,
+        organization_id: row.organization_id,
+        user_id: row.user_id,
+        reach,
+        scopes: scopes.filter_map(|scope| scope.as_str().map(str::to_owned)).collect(),
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+        last_used_at: row.last_used_at,
+    })
+}

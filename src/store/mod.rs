@@ -1,0 +1,147 @@
+//! The only code that knows SeaORM: connections, transactions, repositories.
+//!
+//! There is one store over SQLite or PostgreSQL. Callers see nouns of `model`
+//! and its [`Error`]; entities and driver errors stop here. Everything that
+//! changes a project goes through a [`ProjectWrite`], which holds the project's
+//! row lock, keeps its totals and announces its new revision in the same
+//! transaction.
+
+pub(crate) mod activity;
+pub(crate) mod changes;
+mod connect;
+mod entity;
+pub(crate) mod flags;
+mod flags_labels;
+pub(crate) mod keys;
+pub(crate) mod listen;
+mod migrate;
+pub(crate) mod projects;
+mod project_write;
+pub(crate) mod users;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+};
+
+pub use connect::{ConnectError, Access};
+pub use migrate::MigrationState;
+pub(crate) use project_write::ProjectWrite;
+
+use crate::model::error::Error;
+
+/// A database, open and ready.
+///
+/// On SQLite the two connections differ: one writer, and several readers that
+/// never wait for it. On PostgreSQL they are one pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    url: String,
+}
+
+impl Store {
+    /// Whether changes are announced by NOTIFY, and rows are locked one by one.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.write.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Begins a transaction that may write; on SQLite it takes the write lock at once.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.write.begin_with_options(options).await.map_err(failure)
+    }
+
+    /// Commits a transaction that [`Store::begin`] began.
+    pub(crate) async fn commit(&self, txn: DatabaseTransaction) -> Result<(), Error> {
+        txn.commit().await.map_err(failure)
+    }
+
+    pub(crate) fn reader(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// Asks the database whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when it does not answer in time.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read.ping().await.map_err(Error::unavailable)
+    }
+
+    /// Closes the connections, after the work in them is done.
+    pub async fn close(self) {
+        let Self { write, read, .. } = self;
+        for connection in [read, write] {
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "database connection did not close cleanly");
+            }
+        }
+    }
+}
+
+/// Turns a driver's failure into ours: unreachable, or a defect.
+pub(crate) fn failure(error: DbErr) -> Error {
+    if is_transient(&error) { Error::unavailable(error) } else { Error::internal(error) }
+}
+
+/// Whether the same call may succeed when tried again.
+fn is_transient(error: &DbErr) -> bool {
+    let runtime = match error {
+        DbErr::ConnectionAcquire(_) => return true,
+        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
+        _ => return false,
+    };
+    let RuntimeErr::SqlxError(error) = runtime else { return false };
+    match error.as_ref() {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
+        _ => false,
+    }
+}
+
+/// PostgreSQL's classes of lost connections, shutdown, conflicts and time-outs; SQLite's busy.
+fn is_transient_code(code: &str) -> bool {
+    const POSTGRES: [&str; 8] =
+        ["08", "53", "57P", "57014", "40001", "40P01", "55P03", "25006"];
+    const SQLITE_BUSY: [&str; 4] = ["5", "261", "517", "773"];
+    (code.len() == 5 && POSTGRES.iter().any(|prefix| code.starts_with(prefix)))
+        || SQLITE_BUSY.contains(&code)
+}
+
+/// JSON that the service itself wrote; anything else is damage.
+fn stored_json(text: &str) -> Result<serde_json::Value, Error> {
+    serde_json::from_str(text).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_passing_troubles_are_worth_a_retry() {
+        let cases = [
+            ("57P01", true),
+            ("08006", true),
+            ("40001", true),
+            ("53300", true),
+            ("5", true),
+            ("23505", false),
+            ("42P01", false),
+            ("1", false),
+        ];
+        for (code, transient) in cases {
+            assert_eq!(is_transient_code(code), transient, "{code}");
+        }
+    }
+}

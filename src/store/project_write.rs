@@ -1,0 +1,116 @@
+//! One change to a project, in one transaction.
+//!
+//! It holds the project's row from the first statement, so changes to a
+//! project happen one after the other: a rule that looks at other flags
+//! (dependents, limits, unique keys) cannot be overtaken. Evaluation and
+//! ingestion never take this lock. Dropping the value takes everything back.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
+    QueryFilter, QuerySelect, Statement,
+    sea_query::{Expr, LockType},
+};
+
+use super::{Store, entity::{change_log, project}, failure, projects};
+use crate::model::{error::Result, project::Project};
+
+/// What kind of thing a change is about, as the change log names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A feature flag.
+    Flag,
+    /// The project's own settings.
+    Project,
+}
+
+impl Kind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Project => "project",
+        }
+    }
+}
+
+/// A project under its lock, and what is changing in it.
+#[derive(Debug)]
+pub(crate) struct ProjectWrite {
+    pub(crate) txn: DatabaseTransaction,
+    pub(crate) project: Project,
+    changed: Vec<(Kind, i64, bool)>,
+    pub(super) flags_added: i64,
+    pub(super) activity_added: i64,
+}
+
+impl ProjectWrite {
+    /// Begins a change; `None` when there is no such project.
+    pub(crate) async fn begin(store: &Store, project_id: i64) -> Result<Option<Self>> {
+        let txn = store.begin().await?;
+        let row = project::Entity::find_by_id(project_id)
+            .lock(LockType::NoKeyUpdate)
+            .one(&txn)
+            .await
+            .map_err(failure)?;
+        Ok(row.map(|row| Self {
+            txn,
+            project: projects::noun(row),
+            changed: Vec::new(),
+            flags_added: 0,
+            activity_added: 0,
+        }))
+    }
+
+    /// Notes that evaluation must read an item anew, or forget it.
+    pub(crate) fn touch(&mut self, kind: Kind, id: i64, deleted: bool) {
+        self.changed.push((kind, id, deleted));
+    }
+
+    /// Commits, and answers the project's new revision.
+    pub(crate) async fn commit(self, now: DateTime<Utc>) -> Result<i64> {
+        let revision = self.project.revision + 1;
+        self.write_totals(revision).await?;
+        self.write_change_log(revision, now).await?;
+        super::listen::announce_revision(&self.txn, self.project.id, revision).await?;
+        self.txn.commit().await.map_err(failure)?;
+        Ok(revision)
+    }
+
+    async fn write_totals(&self, revision: i64) -> Result<()> {
+        use project::Column;
+        project::Entity::update_many()
+            .col_expr(Column::Revision, Expr::value(revision))
+            .col_expr(Column::FlagCount, Expr::col(Column::FlagCount).add(self.flags_added))
+            .col_expr(Column::ActivityCount, Expr::col(Column::ActivityCount).add(self.activity_added))
+            .filter(Column::Id.eq(self.project.id))
+            .exec(&self.txn)
+            .await
+            .map(|_| ())
+            .map_err(failure)
+    }
+
+    async fn write_change_log(&self, revision: i64, now: DateTime<Utc>) -> Result<()> {
+        let row = |(kind, id, deleted): &(Kind, i64, bool)| change_log::ActiveModel {
+            project_id: Set(self.project.id),
+            revision: Set(revision),
+            kind: Set(kind.as_str().to_owned()),
+            item_id: Set(id.to_string()),
+            deleted: Set(*deleted),
+            created_at: Set(now),
+        };
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        change_log::Entity::insert_many(self.changed.iter().map(row))
+            .exec_without_returning(&self.txn)
+            .await
+            .map(|_| ())
+            .map_err(failure)
+    }
+}
+
+/// Runs one statement with no result on either database.
+pub(super) async fn run(txn: &impl ConnectionTrait, sql: &str, values: Vec<sea_orm::Value>) -> Result<()> {
+    let statement = Statement::from_sql_and_values(txn.get_database_backend(), sql, values);
+    txn.execute_raw(statement).await.map(|_| ()).map_err(failure)
+}

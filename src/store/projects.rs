@@ -1,0 +1,134 @@
+//! Projects and the organizations that own them.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
+    DbBackend, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::{
+    Store,
+    entity::{organization, project},
+    failure,
+    project_write::run,
+};
+use crate::model::{error::Result, project::Project};
+
+/// Any number will do, as long as every replica uses the same one.
+const BOOTSTRAP_LOCK: i64 = 0x0F1A_65B0;
+
+/// A project about to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewProject {
+    pub(crate) organization_id: i64,
+    pub(crate) name: String,
+    pub(crate) api_token: String,
+}
+
+impl Store {
+    /// All projects, by number.
+    pub(crate) async fn projects(&self) -> Result<Vec<Project>> {
+        let rows = project::Entity::find().order_by_asc(project::Column::Id).all(self.reader()).await;
+        Ok(rows.map_err(failure)?.into_iter().map(noun).collect())
+    }
+
+    pub(crate) async fn project(&self, id: i64) -> Result<Option<Project>> {
+        let row = project::Entity::find_by_id(id).one(self.reader()).await;
+        Ok(row.map_err(failure)?.map(noun))
+    }
+
+    pub(crate) async fn project_by_token(&self, token: &str) -> Result<Option<Project>> {
+        let found = project::Entity::find().filter(project::Column::ApiToken.eq(token));
+        Ok(found.one(self.reader()).await.map_err(failure)?.map(noun))
+    }
+
+    /// Each project and the revision it is at: all that polling asks.
+    pub(crate) async fn revisions(&self) -> Result<Vec<(i64, i64)>> {
+        project::Entity::find()
+            .select_only()
+            .columns([project::Column::Id, project::Column::Revision])
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(failure)
+    }
+
+    /// The first organization; `None` before the bootstrap.
+    pub(crate) async fn first_organization(&self) -> Result<Option<i64>> {
+        organization::Entity::find()
+            .select_only()
+            .column(organization::Column::Id)
+            .order_by_asc(organization::Column::Id)
+            .into_tuple()
+            .one(self.reader())
+            .await
+            .map_err(failure)
+    }
+}
+
+/// Lets one process at a time look whether the database is empty; released with the transaction.
+/// On SQLite the transaction itself is that lock.
+pub(crate) async fn lock_for_bootstrap(txn: &impl ConnectionTrait) -> Result<()> {
+    match txn.get_database_backend() {
+        DbBackend::Postgres => {
+            run(txn, "SELECT pg_advisory_xact_lock($1)", vec![BOOTSTRAP_LOCK.into()]).await
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) async fn any_project(txn: &impl ConnectionTrait) -> Result<bool> {
+    Ok(project::Entity::find().limit(1).count(txn).await.map_err(failure)? > 0)
+}
+
+pub(crate) async fn insert_organization(
+    txn: &impl ConnectionTrait,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<i64> {
+    let row = organization::ActiveModel {
+        name: Set(name.to_owned()),
+        created_at: Set(now),
+        ..Default::default()
+    };
+    Ok(row.insert(txn).await.map_err(failure)?.id)
+}
+
+pub(crate) async fn insert(
+    txn: &impl ConnectionTrait,
+    new: NewProject,
+    now: DateTime<Utc>,
+) -> Result<Project> {
+    let row = project::ActiveModel {
+        organization_id: Set(new.organization_id),
+        name: Set(new.name),
+        api_token: Set(new.api_token),
+        timezone: Set("UTC".into()),
+        property_matching_version: Set(1),
+        feature_flag_limit: Set(2000),
+        require_evaluation_contexts: Set(false),
+        created_at: Set(now),
+        revision: Set(0),
+        flag_count: Set(0),
+        activity_count: Set(0),
+        ..Default::default()
+    };
+    row.insert(txn).await.map(noun).map_err(failure)
+}
+
+pub(super) fn noun(row: project::Model) -> Project {
+    Project {
+        id: row.id,
+        organization_id: row.organization_id,
+        name: row.name,
+        api_token: row.api_token,
+        timezone: row.timezone,
+        property_matching_version: row.property_matching_version,
+        feature_flag_limit: i64::from(row.feature_flag_limit),
+        require_evaluation_contexts: row.require_evaluation_contexts,
+        created_at: row.created_at,
+        revision: row.revision,
+        flag_count: row.flag_count,
+        activity_count: row.activity_count,
+    }
+}

@@ -1,0 +1,72 @@
+//! The people who manage flags.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder,
+};
+use uuid::Uuid;
+
+use super::{entity::user, failure};
+use crate::model::{error::Result, flag::User};
+
+/// The user with this address, made when new.
+pub(crate) async fn find_or_insert(
+    txn: &impl ConnectionTrait,
+    organization_id: i64,
+    email: &str,
+    now: DateTime<Utc>,
+) -> Result<i64> {
+    let known = user::Entity::find().filter(user::Column::Email.eq(email)).one(txn).await;
+    if let Some(known) = known.map_err(failure)? {
+        return Ok(known.id);
+    }
+    let uuid = Uuid::now_v7();
+    let row = user::ActiveModel {
+        uuid: Set(uuid),
+        organization_id: Set(organization_id),
+        email: Set(email.to_owned()),
+        first_name: Set(email.split('@').next().unwrap_or_default().to_owned()),
+        last_name: Set(String::new()),
+        distinct_id: Set(uuid.to_string()),
+        is_email_verified: Set(None),
+        created_at: Set(now),
+        ..Default::default()
+    };
+    Ok(row.insert(txn).await.map_err(failure)?.id)
+}
+
+/// The oldest user: the one that the bootstrap made.
+pub(crate) async fn first(txn: &impl ConnectionTrait) -> Result<Option<i64>> {
+    let row = user::Entity::find().order_by_asc(user::Column::Id).one(txn).await;
+    Ok(row.map_err(failure)?.map(|user| user.id))
+}
+
+/// Users by number, each once, however often asked for.
+pub(crate) async fn by_ids(
+    connection: &impl ConnectionTrait,
+    ids: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, User>> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = user::Entity::find().filter(user::Column::Id.is_in(ids)).all(connection).await;
+    Ok(rows.map_err(failure)?.into_iter().map(|row| (row.id, noun(row))).collect())
+}
+
+fn noun(row: user::Model) -> User {
+    User {
+        id: row.id,
+        uuid: row.uuid,
+        distinct_id: row.distinct_id,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        email: row.email,
+        is_email_verified: row.is_email_verified,
+    }
+}

@@ -1,0 +1,154 @@
+//! Logs, traces and metrics: how they start and stop, and every instrument in
+//! one list. Tokens, distinct ids and property values are never recorded.
+
+mod request;
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Gauge, Histogram, MeterProvider},
+    trace::TracerProvider,
+};
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::{
+    Resource, metrics::SdkMeterProvider, propagation::TraceContextPropagator,
+    trace::SdkTracerProvider,
+};
+use prometheus::{Encoder, Registry, TextEncoder};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use request::traced;
+
+use crate::config::{LogFormat, LogSettings};
+
+const SERVICE: &str = "flagstaff";
+
+/// Why telemetry could not start. The text names the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("--log (FLAGSTAFF_LOG): `{0}` is not a log filter: {1}")]
+    Filter(String, String),
+    /// Traces cannot be sent there.
+    #[error("--otlp-endpoint (FLAGSTAFF_OTLP_ENDPOINT): cannot send traces to `{0}`: {1}")]
+    Endpoint(String, String),
+    /// An instrument could not be made.
+    #[error("metrics cannot be kept: {0}")]
+    Metrics(String),
+}
+
+/// Everything that measures.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    meters: SdkMeterProvider,
+    tracers: Option<SdkTracerProvider>,
+    requests: Counter<u64>,
+    durations: Histogram<f64>,
+    stale: Gauge<u64>,
+}
+
+impl Telemetry {
+    /// Starts logging and, where an endpoint is given, tracing, for the whole process.
+    ///
+    /// # Errors
+    ///
+    /// [`TelemetryError`], naming the setting.
+    pub fn start(log: &LogSettings, otlp_endpoint: Option<&str>) -> Result<Self, TelemetryError> {
+        let filter = EnvFilter::try_new(&log.log)
+            .map_err(|error| TelemetryError::Filter(log.log.clone(), error.to_string()))?;
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match log.log_format {
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let tracers = otlp_endpoint.map(tracers).transpose()?;
+        let spans = tracers.as_ref().map(|provider| {
+            tracing_opentelemetry::layer().with_tracer(provider.tracer(SERVICE))
+        });
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        // A second start in one process, as tests do, keeps the first one's logs.
+        let _ = tracing_subscriber::registry().with(filter).with(lines).with(spans).try_init();
+        Self::measuring(tracers)
+    }
+
+    /// Measures, and leaves logs and traces to whoever runs the process.
+    ///
+    /// # Errors
+    ///
+    /// [`TelemetryError::Metrics`].
+    pub fn quiet() -> Result<Self, TelemetryError> {
+        Self::measuring(None)
+    }
+
+    fn measuring(tracers: Option<SdkTracerProvider>) -> Result<Self, TelemetryError> {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
+        let exporter = exporter.map_err(|error| TelemetryError::Metrics(error.to_string()))?;
+        let meters = SdkMeterProvider::builder().with_reader(exporter).with_resource(resource()).build();
+        let meter = meters.meter(SERVICE);
+        Ok(Self {
+            requests: meter
+                .u64_counter("flagstaff.requests")
+                .with_description("Requests answered, by dialect and status")
+                .build(),
+            durations: meter
+                .f64_histogram("flagstaff.request.duration")
+                .with_unit("s")
+                .with_description("Time from a request's head to its answer's head")
+                .with_boundaries(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
+                .build(),
+            stale: meter
+                .u64_gauge("flagstaff.stale")
+                .with_description("1 while the database is unreachable and answers come from memory")
+                .build(),
+            registry,
+            meters,
+            tracers,
+        })
+    }
+
+    /// Notes one answered request.
+    pub(crate) fn record_request(&self, dialect: &'static str, status: u16, seconds: f64) {
+        let labels = [KeyValue::new("dialect", dialect), KeyValue::new("status", i64::from(status))];
+        self.requests.add(1, &labels);
+        self.durations.record(seconds, &labels[..1]);
+    }
+
+    /// Notes whether answers come from memory alone.
+    pub(crate) fn record_stale(&self, stale: bool) {
+        self.stale.record(u64::from(stale), &[]);
+    }
+
+    /// All metrics in Prometheus' text form.
+    pub(crate) fn metrics_text(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics could not be written");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Sends what is still held back.
+    pub fn stop(&self) {
+        if let Some(Err(error)) = self.tracers.as_ref().map(SdkTracerProvider::shutdown) {
+            tracing::warn!(%error, "some traces were not sent");
+        }
+        if let Err(error) = self.meters.shutdown() {
+            tracing::debug!(%error, "meters did not stop cleanly");
+        }
+    }
+}
+
+fn tracers(endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .map_err(|error| TelemetryError::Endpoint(endpoint.to_owned(), error.to_string()))?;
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build())
+}
+
+fn resource() -> Resource {
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    Resource::builder().with_service_name(SERVICE).with_attribute(version).build()
+}

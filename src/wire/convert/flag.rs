@@ -1,0 +1,78 @@
+//! A flag on its way out to gRPC.
+
+use super::{
+    filters,
+    values::{timestamp, to_wire},
+};
+use crate::{
+    model::{flag, shown::ShownFlag, status::Status},
+    wire::v1::{FeatureFlag, FeatureFlagStatus, User},
+};
+
+/// A shown flag as a message.
+#[must_use]
+pub fn flag(shown: ShownFlag) -> FeatureFlag {
+    let status = status(shown.status);
+    let access_level = shown.access_level().to_owned();
+    let flag = shown.flag;
+    FeatureFlag {
+        id: flag.id,
+        name: flag.name,
+        key: flag.key,
+        filters: Some(filters::to_message(&flag.filters)),
+        filters_json: flag.filters.to_string(),
+        deleted: flag.deleted,
+        active: flag.active,
+        created_by: flag.created_by.map(user),
+        created_at: Some(timestamp(flag.created_at)),
+        updated_at: flag.updated_at.map(timestamp),
+        version: flag.version,
+        last_modified_by: flag.last_modified_by.map(user),
+        ensure_experience_continuity: flag.ensure_experience_continuity,
+        experiment_set: Vec::new(),
+        experiment_set_metadata: Vec::new(),
+        surveys: Vec::new(),
+        features: Vec::new(),
+        rollback_conditions: (!flag.rollback_conditions.is_null())
+            .then(|| to_wire(&flag.rollback_conditions)),
+        rollback_conditions_json: flag.rollback_conditions.to_string(),
+        performed_rollback: flag.performed_rollback,
+        can_edit: shown.can_edit,
+        tags: flag.tags,
+        evaluation_contexts: flag.evaluation_contexts,
+        usage_dashboard: flag.usage_dashboard,
+        analytics_dashboards: flag.analytics_dashboards,
+        has_enriched_analytics: flag.has_enriched_analytics,
+        user_access_level: access_level,
+        is_remote_configuration: flag.is_remote_configuration,
+        has_encrypted_payloads: flag.has_encrypted_payloads,
+        status: status.into(),
+        evaluation_runtime: flag.evaluation_runtime,
+        bucketing_identifier: flag.bucketing_identifier,
+        last_called_at: flag.last_called_at.map(timestamp),
+        is_used_in_replay_settings: false,
+        archived: flag.archived,
+    }
+}
+
+fn status(status: Status) -> FeatureFlagStatus {
+    match status {
+        Status::Active => FeatureFlagStatus::Active,
+        Status::Stale => FeatureFlagStatus::Stale,
+        Status::Deleted => FeatureFlagStatus::Deleted,
+    }
+}
+
+fn user(user: flag::User) -> User {
+    User {
+        id: user.id,
+        uuid: user.uuid.to_string(),
+        distinct_id: user.distinct_id,
+        first_name: user.first_name,
+        last_name: user.last_name,
+        email: user.email,
+        is_email_verified: user.is_email_verified,
+        hedgehog_config: None,
+        role_at_organization: None,
+    }
+}
