@@ -29,7 +29,12 @@ pub struct DatabaseSettings {
 #[derive(Args, Clone, Debug)]
 pub struct LogSettings {
     /// What is logged, such as `info` or `flagstaff=debug,warn`
-    #[arg(long, env = "FLAGSTAFF_LOG", default_value = "info", global = true)]
+    #[arg(
+        long,
+        env = "FLAGSTAFF_LOG",
+        default_value = "info,sea_orm_migration=warn",
+        global = true
+    )]
     pub log: String,
     /// How it is written
     #[arg(long, env = "FLAGSTAFF_LOG_FORMAT", default_value = "text", global = true)]
@@ -185,7 +190,9 @@ impl std::fmt::Debug for EncryptionKey {
     }
 }
 
-fn chosen(kind: TokenKind) -> impl Fn(&str) -> Result<Secret, String> + Clone + Send + Sync + 'static {
+fn chosen(
+    kind: TokenKind,
+) -> impl Fn(&str) -> Result<Secret, String> + Clone + Send + Sync + 'static {
     move |text| Secret::chosen(kind, text)
 }
 

@@ -102,7 +102,12 @@ impl Authenticator {
     }
 
     /// Reads a key anew; with the database gone, what was known of it still counts.
-    async fn read(&self, hash: &str, stale: Option<Arc<Known>>, now: DateTime<Utc>) -> Result<ApiKey> {
+    async fn read(
+        &self,
+        hash: &str,
+        stale: Option<Arc<Known>>,
+        now: DateTime<Utc>,
+    ) -> Result<ApiKey> {
         let key = match (self.store.key_by_hash(hash).await, stale) {
             (Ok(Some(key)), _) => key,
             (Ok(None), _) => return Err(Error::authentication_failed("Invalid API key.")),

@@ -1,6 +1,6 @@
 //! What credentials look like, how they are made, and the hash that is kept.
 
-use rand::{Rng, distr::Alphanumeric};
+use rand::{RngExt, distr::Alphanumeric};
 use sha2::{Digest, Sha256};
 
 /// Characters after the prefix: about 238 bits, so that a plain hash suffices.
@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn made_tokens_are_long_of_their_kind_and_never_alike() {
-        let (one, two) = (Secret::generate(TokenKind::Personal), Secret::generate(TokenKind::Personal));
+        let (one, two) =
+            (Secret::generate(TokenKind::Personal), Secret::generate(TokenKind::Personal));
         assert_eq!(TokenKind::of(one.reveal()), Some(TokenKind::Personal));
         assert_eq!(one.reveal().len(), 4 + LENGTH);
         assert_ne!(one, two);

@@ -32,17 +32,25 @@ pub(super) async fn run(command: &Healthcheck) -> Result<ExitCode, Failure> {
 }
 
 fn unreachable(address: SocketAddr, why: &str) -> Failure {
-    Failure::Setting(format!("--ops-listen (FLAGSTAFF_OPS_LISTEN): nobody answers at {address}: {why}"))
+    Failure::Setting(format!(
+        "--ops-listen (FLAGSTAFF_OPS_LISTEN): nobody answers at {address}: {why}"
+    ))
 }
 
 /// The status line of `GET /readyz`; an unspecified address is reached by loopback.
 async fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut address = address;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+    stream
+        .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer.lines().next().unwrap_or_default().to_owned())

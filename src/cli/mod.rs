@@ -123,10 +123,10 @@ fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
     let command = Cli::command();
     let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
     let asked = ["help", "-h", "--help", "-V", "--version"];
-    let says = |arg: &OsString| arg.to_str().is_some_and(|a| names.contains(&a) || asked.contains(&a));
+    let says =
+        |arg: &OsString| arg.to_str().is_some_and(|a| names.contains(&a) || asked.contains(&a));
     let mentions_command = args.iter().skip(1).any(says);
-    let begins_with_word =
-        args.get(1).is_some_and(|arg| !arg.to_string_lossy().starts_with('-'));
+    let begins_with_word = args.get(1).is_some_and(|arg| !arg.to_string_lossy().starts_with('-'));
     if !mentions_command && !begins_with_word {
         args.insert(1.min(args.len()), "serve".into());
     }
@@ -172,7 +172,10 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(with(&["flagstaff"]), ["flagstaff", "serve"]);
-        assert_eq!(with(&["flagstaff", "--log", "debug"]), ["flagstaff", "serve", "--log", "debug"]);
+        assert_eq!(
+            with(&["flagstaff", "--log", "debug"]),
+            ["flagstaff", "serve", "--log", "debug"]
+        );
         assert_eq!(with(&["flagstaff", "keys", "list"]), ["flagstaff", "keys", "list"]);
         assert_eq!(with(&["flagstaff", "--help"]), ["flagstaff", "--help"]);
         assert_eq!(with(&["flagstaff", "sevre"]), ["flagstaff", "sevre"]);

@@ -48,10 +48,11 @@ fn announce(made: &Bootstrapped) {
 
 /// SIGTERM from an orchestrator, SIGINT from a terminal.
 async fn stop_signal() {
-    let (mut term, mut int) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(term), Ok(int)) => (term, int),
-        _ => return std::future::pending().await,
-    };
+    let (mut term, mut int) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(term), Ok(int)) => (term, int),
+            _ => return std::future::pending().await,
+        };
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}

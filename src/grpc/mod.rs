@@ -12,11 +12,7 @@ mod status;
 
 use std::sync::Arc;
 
-use tonic::{
-    Request, Status,
-    codec::CompressionEncoding,
-    service::Routes,
-};
+use tonic::{Request, Status, codec::CompressionEncoding, service::Routes};
 use tonic_health::server::HealthReporter;
 
 pub use deadline::DeadlineLayer;

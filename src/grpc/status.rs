@@ -71,7 +71,10 @@ mod tests {
         assert_eq!(said("attr"), Some("key"));
         assert_eq!(said("body"), Some("envelope"));
         let violation = &details.bad_request().unwrap().field_violations[0];
-        assert_eq!((violation.field.as_str(), violation.description.as_str()), ("key", "There is already one."));
+        assert_eq!(
+            (violation.field.as_str(), violation.description.as_str()),
+            ("key", "There is already one.")
+        );
     }
 
     #[test]

@@ -106,7 +106,8 @@ pub fn canonical(value: &Value) -> String {
         match value {
             Value::Array(items) => items.iter().map(sorted).collect(),
             Value::Object(fields) => {
-                let mut entries: Vec<_> = fields.iter().map(|(k, v)| (k.clone(), sorted(v))).collect();
+                let mut entries: Vec<_> =
+                    fields.iter().map(|(k, v)| (k.clone(), sorted(v))).collect();
                 entries.sort_by(|a, b| a.0.cmp(&b.0));
                 Value::Object(entries.into_iter().collect())
             }

@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod api_key;
 pub mod caller;
+pub mod conflict;
 pub mod diff;
 pub mod error;
 pub mod fields;

@@ -59,3 +59,79 @@ impl ProjectRef {
         }
     }
 }
+
+/// The settings that a project's owners may change.
+pub mod settings {
+    use chrono_tz::Tz;
+
+    use super::Project;
+    use crate::model::{
+        error::{Error, Result},
+        fields,
+        json::Object,
+    };
+
+    /// The project as it would become; what `body` does not mention stays, what it does not know is ignored.
+    ///
+    /// # Errors
+    ///
+    /// The first wrong field, with its stock message.
+    pub fn apply(body: &Object, current: &Project) -> Result<Project> {
+        let field = |name: &str| body.get(name);
+        Ok(Project {
+            name: match field("name") {
+                Some(value) => fields::short_text("name", value, 200)?,
+                None => current.name.clone(),
+            },
+            timezone: match field("timezone") {
+                Some(value) => timezone(&fields::text("timezone", value)?)?,
+                None => current.timezone.clone(),
+            },
+            property_matching_version: match field("property_matching_version") {
+                Some(value) => matching(fields::integer("property_matching_version", value)?)?,
+                None => current.property_matching_version,
+            },
+            feature_flag_limit: match field("feature_flag_limit") {
+                Some(value) => limit(fields::integer("feature_flag_limit", value)?)?,
+                None => current.feature_flag_limit,
+            },
+            require_evaluation_contexts: match field("require_evaluation_contexts") {
+                Some(value) => fields::boolean("require_evaluation_contexts", value)?,
+                None => current.require_evaluation_contexts,
+            },
+            ..current.clone()
+        })
+    }
+
+    fn timezone(name: &str) -> Result<String> {
+        let refuse = |_| {
+            Error::field("timezone", "invalid_choice", format!("\"{name}\" is not a valid choice."))
+        };
+        name.parse::<Tz>().map(|zone| zone.name().to_owned()).map_err(refuse)
+    }
+
+    fn matching(version: i64) -> Result<i32> {
+        match version {
+            1 => Ok(1),
+            2 => Ok(2),
+            other => {
+                let detail = format!("\"{other}\" is not a valid choice.");
+                Err(Error::field("property_matching_version", "invalid_choice", detail))
+            }
+        }
+    }
+
+    fn limit(limit: i64) -> Result<i64> {
+        let refuse = |reason: &'static str, detail: String| {
+            Err(Error::field("feature_flag_limit", reason, detail))
+        };
+        match limit {
+            ..0 => refuse("min_value", "Ensure this value is greater than or equal to 0.".into()),
+            _ if limit > i64::from(i32::MAX) => refuse(
+                "max_value",
+                format!("Ensure this value is less than or equal to {}.", i32::MAX),
+            ),
+            _ => Ok(limit),
+        }
+    }
+}

@@ -148,7 +148,11 @@ mod tests {
 
     use super::*;
 
-    fn flag(filters: Value, age_days: i64, called: Option<TimeDelta>) -> (FeatureFlag, DateTime<Utc>) {
+    fn flag(
+        filters: Value,
+        age_days: i64,
+        called: Option<TimeDelta>,
+    ) -> (FeatureFlag, DateTime<Utc>) {
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let flag = FeatureFlag {
             filters,
@@ -165,7 +169,12 @@ mod tests {
         let half = || json!({"groups": [{"rollout_percentage": 50}]});
         let month = TimeDelta::days(30);
         let cases = [
-            ("called just now", flag(full(), 90, Some(TimeDelta::zero())), "active", "Flag was called today"),
+            (
+                "called just now",
+                flag(full(), 90, Some(TimeDelta::zero())),
+                "active",
+                "Flag was called today",
+            ),
             (
                 "called yesterday",
                 flag(full(), 90, Some(TimeDelta::days(1))),
@@ -196,12 +205,26 @@ mod tests {
                 "stale",
                 "This boolean flag will always evaluate to \"true\"",
             ),
-            ("never called but young", flag(full(), 29, None), "active", "Flag has no usage data yet"),
-            ("never called, for some", flag(half(), 31, None), "active", "Flag has no usage data yet"),
+            (
+                "never called but young",
+                flag(full(), 29, None),
+                "active",
+                "Flag has no usage data yet",
+            ),
+            (
+                "never called, for some",
+                flag(half(), 31, None),
+                "active",
+                "Flag has no usage data yet",
+            ),
         ];
         for (name, (flag, now), status, reason) in cases {
             let verdict = of(&flag, now);
-            assert_eq!((verdict.status.lower(), verdict.reason.as_str()), (status, reason), "{name}");
+            assert_eq!(
+                (verdict.status.lower(), verdict.reason.as_str()),
+                (status, reason),
+                "{name}"
+            );
         }
     }
 
@@ -225,9 +248,17 @@ mod tests {
             ("no groups", json!({"groups": []}), boolean.clone()),
             ("nothing at all", json!({}), boolean.clone()),
             ("an absent percentage does not count", json!({"groups": [{}]}), None),
-            ("any group will do", json!({"groups": [targeted.clone(), {"rollout_percentage": 100}]}), boolean),
+            (
+                "any group will do",
+                json!({"groups": [targeted.clone(), {"rollout_percentage": 100}]}),
+                boolean,
+            ),
             ("targeting is not everybody", json!({"groups": [targeted]}), None),
-            ("two variants share", json!({"groups": [{"rollout_percentage": 100}], "multivariate": two}), None),
+            (
+                "two variants share",
+                json!({"groups": [{"rollout_percentage": 100}], "multivariate": two}),
+                None,
+            ),
             (
                 "one variant takes all",
                 json!({"groups": [{"rollout_percentage": 100}], "multivariate": one}),

@@ -56,7 +56,8 @@ pub struct FlagWrite {
     deleted: Option<bool>,
     active: Option<bool>,
     created_at: Option<DateTime<Utc>>,
-    version: Option<i64>,
+    /// Judged here; used by [`super::conflict`], which reads the raw body.
+    _version: Option<i64>,
     ensure_experience_continuity: Option<Option<bool>>,
     rollback_conditions: Option<Value>,
     performed_rollback: Option<Option<bool>>,
@@ -83,7 +84,12 @@ impl FlagWrite {
     /// # Errors
     ///
     /// The first wrong field, with its stock or documented message.
-    pub fn parse(body: &Object, method: Method, current: &FeatureFlag, facts: Facts) -> Result<Self> {
+    pub fn parse(
+        body: &Object,
+        method: Method,
+        current: &FeatureFlag,
+        facts: Facts,
+    ) -> Result<Self> {
         let field = |name: &str| body.get(name);
         let boolean = |name| field(name).map(|v| fields::boolean(name, v)).transpose();
         let maybe = |name| field(name).map(|v| fields::nullable_boolean(name, v)).transpose();
@@ -92,11 +98,17 @@ impl FlagWrite {
         Ok(Self {
             key,
             name: field("name").map(|v| fields::text("name", v)).transpose()?,
-            filters: filters_field(body, method, is_remote.unwrap_or(current.is_remote_configuration))?,
+            filters: filters_field(
+                body,
+                method,
+                is_remote.unwrap_or(current.is_remote_configuration),
+            )?,
             deleted: boolean("deleted")?,
             active: boolean("active")?,
-            created_at: field("created_at").map(|v| fields::datetime("created_at", v)).transpose()?,
-            version: field("version").map(|v| fields::integer("version", v)).transpose()?,
+            created_at: field("created_at")
+                .map(|v| fields::datetime("created_at", v))
+                .transpose()?,
+            _version: field("version").map(|v| fields::integer("version", v)).transpose()?,
             ensure_experience_continuity: maybe("ensure_experience_continuity")?,
             rollback_conditions: field("rollback_conditions")
                 .map(|v| fields::any("rollback_conditions", v))
@@ -110,8 +122,16 @@ impl FlagWrite {
                 .transpose()?,
             is_remote_configuration: maybe("is_remote_configuration")?,
             has_encrypted_payloads: maybe("has_encrypted_payloads")?,
-            evaluation_runtime: choice_or_null(body, "evaluation_runtime", &["server", "client", "all", ""])?,
-            bucketing_identifier: choice_or_null(body, "bucketing_identifier", &["distinct_id", "device_id"])?,
+            evaluation_runtime: choice_or_null(
+                body,
+                "evaluation_runtime",
+                &["server", "client", "all", ""],
+            )?,
+            bucketing_identifier: choice_or_null(
+                body,
+                "bucketing_identifier",
+                &["distinct_id", "device_id"],
+            )?,
             last_called_at: field("last_called_at")
                 .map(|v| fields::nullable("last_called_at", v, fields::datetime))
                 .transpose()?,
@@ -133,7 +153,8 @@ impl FlagWrite {
     ///
     /// A rule of 3.3 that the effective state breaks; `attr` is null.
     pub fn apply(self, current: &FeatureFlag, method: Method) -> Result<FeatureFlag> {
-        let performed = if self.active == Some(true) { Some(Some(false)) } else { self.performed_rollback };
+        let performed =
+            if self.active == Some(true) { Some(Some(false)) } else { self.performed_rollback };
         let created_at = self.created_at.filter(|_| method == Method::Create);
         let wanted = FeatureFlag {
             key: self.key.unwrap_or_else(|| current.key.clone()),
@@ -153,10 +174,18 @@ impl FlagWrite {
             evaluation_contexts: self
                 .evaluation_contexts
                 .unwrap_or_else(|| current.evaluation_contexts.clone()),
-            has_enriched_analytics: self.has_enriched_analytics.unwrap_or(current.has_enriched_analytics),
-            is_remote_configuration: self.is_remote_configuration.unwrap_or(current.is_remote_configuration),
-            has_encrypted_payloads: self.has_encrypted_payloads.unwrap_or(current.has_encrypted_payloads),
-            evaluation_runtime: self.evaluation_runtime.unwrap_or_else(|| current.evaluation_runtime.clone()),
+            has_enriched_analytics: self
+                .has_enriched_analytics
+                .unwrap_or(current.has_enriched_analytics),
+            is_remote_configuration: self
+                .is_remote_configuration
+                .unwrap_or(current.is_remote_configuration),
+            has_encrypted_payloads: self
+                .has_encrypted_payloads
+                .unwrap_or(current.has_encrypted_payloads),
+            evaluation_runtime: self
+                .evaluation_runtime
+                .unwrap_or_else(|| current.evaluation_runtime.clone()),
             bucketing_identifier: self
                 .bucketing_identifier
                 .unwrap_or_else(|| current.bucketing_identifier.clone()),
@@ -204,7 +233,9 @@ fn filters_field(body: &Object, method: Method, is_remote: Option<bool>) -> Resu
     match body.get("filters") {
         None if context.creating => Ok(Some(filters::initial(context))),
         None => Ok(None),
-        Some(Value::Object(sent)) if method == Method::Patch && !sent.contains_key("groups") => Ok(None),
+        Some(Value::Object(sent)) if method == Method::Patch && !sent.contains_key("groups") => {
+            Ok(None)
+        }
         Some(sent) => filters::accept(sent, context).map(Some),
     }
 }
@@ -264,7 +295,9 @@ fn check_whole(wanted: &FeatureFlag, current: &FeatureFlag, method: Method) -> R
         ));
     }
     if wanted.has_encrypted_payloads == Some(true) && wanted.is_remote_configuration != Some(true) {
-        return Err(Error::rule("Encrypted payloads require the flag to be a remote configuration."));
+        return Err(Error::rule(
+            "Encrypted payloads require the flag to be a remote configuration.",
+        ));
     }
     Ok(())
 }

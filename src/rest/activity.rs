@@ -11,10 +11,7 @@ use crate::{
         error::{Error, Result},
         fields,
     },
-    service::{
-        Services,
-        page::Wanted,
-    },
+    service::{Services, page::Wanted},
 };
 
 const A_PAGE: u64 = 10;

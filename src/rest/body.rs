@@ -20,7 +20,9 @@ use crate::model::{
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Error::too_large(limit)),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(Error::too_large(limit))
+        }
         Err(_) => Err(Error::parse("the body could not be read to its end")),
     }
 }
@@ -31,7 +33,8 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes> {
 ///
 /// `parse_error` for broken JSON or forms and for nesting beyond the limit; 415 for other types.
 pub(super) async fn value(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if bytes.is_empty() {
         return Ok(Value::Object(Object::new()));
@@ -110,7 +113,10 @@ mod tests {
     async fn json_and_forms_are_read_and_other_types_refused() {
         let json = read_as("application/json; charset=utf-8", r#"{"a": 65}"#).await.unwrap();
         assert_eq!(json.to_string(), r#"{"a":65}"#);
-        let form = read_as("application/x-www-form-urlencoded", "key=a&filters=%7B%22groups%22%3A%5B%5D%7D");
+        let form = read_as(
+            "application/x-www-form-urlencoded",
+            "key=a&filters=%7B%22groups%22%3A%5B%5D%7D",
+        );
         assert_eq!(form.await.unwrap(), json!({"key": "a", "filters": {"groups": []}}));
         let multipart = "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--x--\r\n";
         let multipart = read_as("multipart/form-data; boundary=x", multipart).await.unwrap();

@@ -3,8 +3,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::extract::{RawPathParams, Request};
 use axum::RequestExt;
+use axum::extract::{RawPathParams, Request};
 use http::{Method, StatusCode, Uri};
 use serde_json::Value;
 
@@ -55,7 +55,8 @@ impl Call {
     /// Reads a request. A body that is no JSON is reported only to a caller who may call, so
     /// it is kept as a failure until it is asked for.
     pub(super) async fn read(rest: &Rest, mut request: Request) -> Result<Self> {
-        let path = request.extract_parts::<RawPathParams>().await.map_err(|_| Error::not_found())?;
+        let path =
+            request.extract_parts::<RawPathParams>().await.map_err(|_| Error::not_found())?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let identity = request.extensions().get::<Identity>().cloned().unwrap_or_default();
         let (parts, content) = request.into_parts();

@@ -62,7 +62,10 @@ mod tests {
     fn each_kind_of_body_is_as_documented() {
         let error = || Error::field("key", "unique", "Taken.");
         let cases = [
-            (BodyKind::Envelope, r#"{"type":"validation_error","code":"unique","detail":"Taken.","attr":"key"}"#),
+            (
+                BodyKind::Envelope,
+                r#"{"type":"validation_error","code":"unique","detail":"Taken.","attr":"key"}"#,
+            ),
             (BodyKind::Error, r#"{"error":"Taken."}"#),
             (BodyKind::SuccessError, r#"{"success":false,"error":"Taken."}"#),
             (BodyKind::Detail, r#"{"detail":"Taken."}"#),

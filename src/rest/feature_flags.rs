@@ -3,12 +3,9 @@
 use http::Method as Verb;
 use serde_json::{Value, json};
 
-use super::{
-    call::{Call, Reply},
-    representation,
-};
+use super::call::{Call, Reply};
 use crate::{
-    model::{error::Result, write::Method},
+    model::{error::Result, shown::ShownFlag, write::Method},
     service::{
         Services,
         flags::Update,
@@ -25,18 +22,18 @@ pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
         "count": page.total,
         "next": next(&call, &page),
         "previous": previous(&call, wanted),
-        "results": page.results.iter().map(representation::flag).collect::<Vec<_>>(),
+        "results": page.results.iter().map(ShownFlag::to_json).collect::<Vec<_>>(),
     }))
 }
 
 pub(super) async fn create(services: Services, call: Call) -> Result<Reply> {
     let flag = services.create_flag(&*call.caller()?, &call.project()?, &call.object()?).await?;
-    Reply::created(representation::flag(&flag))
+    Reply::created(flag.to_json())
 }
 
 pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
     let flag = services.get_flag(&*call.caller()?, &call.project()?, call.id("id")?).await?;
-    Reply::ok(representation::flag(&flag))
+    Reply::ok(flag.to_json())
 }
 
 pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
@@ -44,7 +41,7 @@ pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
     let caller = call.caller()?;
     let update = Update { id: call.id("id")?, body: call.object()?, method, typed_filters: false };
     let flag = services.update_flag(&caller, &call.project()?, update).await?;
-    Reply::ok(representation::flag(&flag))
+    Reply::ok(flag.to_json())
 }
 
 /// A parameter that is no number counts as not sent (management-api 3.7).
@@ -61,7 +58,8 @@ fn next<T>(call: &Call, page: &Page<T>) -> Option<Value> {
 }
 
 fn previous(call: &Call, wanted: Wanted) -> Option<Value> {
-    (wanted.offset > 0).then(|| link(call, wanted.limit, wanted.offset.saturating_sub(wanted.limit)))
+    (wanted.offset > 0)
+        .then(|| link(call, wanted.limit, wanted.offset.saturating_sub(wanted.limit)))
 }
 
 /// The same list, elsewhere in it; the first page has no offset.

@@ -8,7 +8,10 @@ use super::{
     feature_flags, projects,
 };
 use crate::{
-    model::error::{Error, Result},
+    model::{
+        caller::Scope,
+        error::{BodyKind, Error, Result},
+    },
     service::Services,
 };
 
@@ -16,6 +19,10 @@ type Answer = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 
 /// Answers one operation.
 pub(super) type Handler = fn(Services, Call) -> Answer;
+
+/// Answers DELETE on a flag.
+pub(super) const DELETE_REFUSED: Handler =
+    |services, call| Box::pin(delete_refused(services, call));
 
 /// The handler of an RPC. An operation that is not built yet has one that says so.
 pub(super) fn find(rpc: &str) -> Handler {
@@ -32,8 +39,16 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
         "ProjectService.GetProject" => handler!(projects::get),
+        "ProjectService.UpdateProject" => handler!(projects::update),
         _ => handler!(not_built),
     }
+}
+
+/// Deleting is a PATCH of `deleted`; the verb is refused without a body, and only to those who
+/// may write (management-api 3.7).
+async fn delete_refused(services: Services, call: Call) -> Result<Reply> {
+    services.open(&*call.caller()?, Scope::FLAG_WRITE, &call.project()?).await?;
+    Err(Error::method_not_allowed(&call.method).with_body(BodyKind::Empty))
 }
 
 /// Only those who could call the operation are told that it is missing.

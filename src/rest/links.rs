@@ -1,9 +1,6 @@
 //! Absolute links to the next and the previous page.
 
-use http::{
-    header::HOST,
-    request::Parts,
-};
+use http::{header::HOST, request::Parts};
 
 /// Where links begin, and the path that a request came in on.
 #[derive(Clone, Debug)]

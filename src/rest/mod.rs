@@ -25,6 +25,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
+use http::Method;
 use tower_http::cors::{Any, CorsLayer};
 
 pub use paths::{Binding, bindings};
@@ -33,6 +34,9 @@ use crate::{
     model::error::{Error, Result},
     service::Services,
 };
+
+/// The path of one flag, whose DELETE the document refuses.
+const FLAG: &str = "/api/projects/{project_id}/feature_flags/{id}";
 
 /// Bounds on bodies, and how links are spelled.
 #[derive(Clone, Debug)]
@@ -67,12 +71,13 @@ pub fn router(services: Services, settings: Settings) -> Router {
 
 /// One route for each binding of the contract, with and without the last slash.
 fn management(rest: &Rest) -> Router {
-    bindings().into_iter().fold(Router::new(), |router, binding| {
-        let filter = MethodFilter::try_from(binding.method.clone()).expect("a verb that HTTP knows");
-        let handler = handlers::find(&binding.rpc);
+    let routes = bindings().into_iter().map(|b| (b.method, b.path, handlers::find(&b.rpc)));
+    let refused = (Method::DELETE, FLAG.to_owned(), handlers::DELETE_REFUSED);
+    routes.chain([refused]).fold(Router::new(), |router, (method, path, handler)| {
+        let filter = MethodFilter::try_from(method).expect("a verb that HTTP knows");
         let rest = rest.clone();
         let route = on(filter, move |request: Request| answer(rest.clone(), handler, request));
-        router.route(&binding.path, route.clone()).route(&format!("{}/", binding.path), route)
+        router.route(&path, route.clone()).route(&format!("{path}/"), route)
     })
 }
 

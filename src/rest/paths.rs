@@ -23,7 +23,8 @@ pub struct Binding {
 /// When the embedded descriptors cannot be read, which the build has proved they can.
 #[must_use]
 pub fn bindings() -> Vec<Binding> {
-    let pool = DescriptorPool::decode(wire::DESCRIPTORS).expect("the embedded descriptors are whole");
+    let pool =
+        DescriptorPool::decode(wire::DESCRIPTORS).expect("the embedded descriptors are whole");
     let http = pool.get_extension_by_name("google.api.http").expect("the contract imports it");
     let of_method = |method: MethodDescriptor| {
         let options = method.options();
@@ -33,7 +34,9 @@ pub fn bindings() -> Vec<Binding> {
             _ => Vec::new(),
         }
     };
-    pool.services().flat_map(|service| service.methods().flat_map(of_method).collect::<Vec<_>>()).collect()
+    pool.services()
+        .flat_map(|service| service.methods().flat_map(of_method).collect::<Vec<_>>())
+        .collect()
 }
 
 fn of_rule(rpc: &str, rule: &DynamicMessage) -> Vec<Binding> {

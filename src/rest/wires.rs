@@ -22,17 +22,16 @@ use request::FlagsRequest;
 
 /// The client paths, each with and without the last slash.
 pub(super) fn router(rest: &Rest) -> Router {
-    Router::new()
-        .route("/flags", any(flags))
-        .route("/flags/", any(flags))
-        .with_state(rest.clone())
+    Router::new().route("/flags", any(flags)).route("/flags/", any(flags)).with_state(rest.clone())
 }
 
 async fn flags(State(rest): State<Rest>, request: Request) -> Response {
     match *request.method() {
         Method::POST => evaluate(&rest, request).await.unwrap_or_else(IntoResponse::into_response),
         // Probes and old clients ask without a body; they get an empty answer.
-        Method::GET => Json(json!({"flags": {}, "errorsWhileComputingFlags": false})).into_response(),
+        Method::GET => {
+            Json(json!({"flags": {}, "errorsWhileComputingFlags": false})).into_response()
+        }
         Method::HEAD => StatusCode::OK.into_response(),
         Method::OPTIONS => {
             let allowed = HeaderValue::from_static("GET, POST, OPTIONS, HEAD");

@@ -27,7 +27,9 @@ const BREATHER: Duration = Duration::from_millis(100);
 
 /// Who is at the other end of the connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(#[expect(dead_code, reason = "read once forwarded headers are")] pub(crate) SocketAddr);
+pub(crate) struct Peer(
+    #[expect(dead_code, reason = "read once forwarded headers are")] pub(crate) SocketAddr,
+);
 
 /// Serves connections until `stop`; those that are open then finish their requests.
 pub(super) async fn run(
@@ -56,10 +58,7 @@ pub(super) async fn run(
 fn protocol() -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
-    http.http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE)
-        .adaptive_window(true);
+    http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE).adaptive_window(true);
     http
 }
 
@@ -94,7 +93,8 @@ async fn speak(
         request.extensions_mut().insert(Peer(peer));
         request
     });
-    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = http
+        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

@@ -55,7 +55,10 @@ fn panicked() -> Response {
 fn boxed<S>(service: S) -> Boxed
 where
     S: Service<Request, Response = Response<tonic::body::Body>, Error = Infallible>
-        + Clone + Send + Sync + 'static,
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Future: Send + 'static,
 {
     BoxCloneSyncService::new(service.map_response(|response| response.map(Body::new)))

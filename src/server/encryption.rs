@@ -81,6 +81,9 @@ mod tests {
         let file = folder.path().join("flags.db.key");
         std::fs::write(&file, "nonsense").unwrap();
         let error = key_file(&file).unwrap_err().to_string();
-        assert!(error.contains("FLAGSTAFF_ENCRYPTION_KEYS") && error.contains("flags.db.key"), "{error}");
+        assert!(
+            error.contains("FLAGSTAFF_ENCRYPTION_KEYS") && error.contains("flags.db.key"),
+            "{error}"
+        );
     }
 }

@@ -96,7 +96,15 @@ impl Server {
         tasks.spawn(accept::run(ops, ops_app, None, stop.clone(), tasks.clone()));
         let grace = settings.shutdown_grace;
         Ok(Self {
-            address, ops_address, bootstrapped, store, health, readiness, stop, tasks, grace,
+            address,
+            ops_address,
+            bootstrapped,
+            store,
+            health,
+            readiness,
+            stop,
+            tasks,
+            grace,
         })
     }
 
@@ -115,7 +123,8 @@ impl Server {
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, StartError> {
-    let refuse = |error| StartError::Setting(format!("{setting}: cannot listen on {address}: {error}"));
+    let refuse =
+        |error| StartError::Setting(format!("{setting}: cannot listen on {address}: {error}"));
     TcpListener::bind(address).await.map_err(refuse)
 }
 

@@ -54,5 +54,6 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
 
 async fn metrics(telemetry: Telemetry, readiness: Readiness) -> Response {
     telemetry.record_stale(readiness.freshness.is_stale());
-    ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.metrics_text()).into_response()
+    ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.metrics_text())
+        .into_response()
 }

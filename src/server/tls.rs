@@ -44,10 +44,7 @@ pub(super) fn acceptor(settings: &ServeSettings) -> Result<Option<TlsAcceptor>, 
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
-fn certificates(
-    file: &Path,
-    setting: &str,
-) -> Result<Vec<CertificateDer<'static>>, StartError> {
+fn certificates(file: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, StartError> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(certificates) if certificates.is_empty() => {

@@ -32,7 +32,9 @@ impl Services {
             ProjectRef::Current { token: Some(token) } => self.by_token(caller, token).await?,
             ProjectRef::Current { token: None } => self.own(caller).await?,
         };
-        found.filter(|project| project.organization_id == caller.organization_id).ok_or_else(Error::not_found)
+        found
+            .filter(|project| project.organization_id == caller.organization_id)
+            .ok_or_else(Error::not_found)
     }
 
     async fn reachable(&self, caller: &Caller, id: i64) -> Result<Option<Project>> {

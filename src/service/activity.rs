@@ -26,9 +26,11 @@ impl Services {
         let project = self.open(caller, Scope::ACTIVITY_READ, project).await?;
         let total = match flag_id {
             None => project.activity_count,
-            Some(id) => {
-                self.store.flag_activity_count(project.id, id).await?.ok_or_else(Error::not_found)?
-            }
+            Some(id) => self
+                .store
+                .flag_activity_count(project.id, id)
+                .await?
+                .ok_or_else(Error::not_found)?,
         };
         let page = ActivityPage { flag_id, offset: wanted.offset, limit: wanted.limit };
         let results = self.store.activity(project.id, page).await?;

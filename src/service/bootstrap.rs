@@ -56,7 +56,8 @@ impl Services {
         let token = made(chosen.project_token, TokenKind::Project);
         let secret = made(chosen.project_secret, TokenKind::ProjectSecret);
         let personal = made(chosen.personal_api_key, TokenKind::Personal);
-        let organization_id = projects::insert_organization(&txn, "Default organization", now).await?;
+        let organization_id =
+            projects::insert_organization(&txn, "Default organization", now).await?;
         let new = projects::NewProject {
             organization_id,
             name: "Default project".into(),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::Services;
 use crate::{
-    engine::{self, Audience, Evaluation, Facts, Outcome, Properties, RequestRuntime, Selection, Subject},
+    engine::{
+        self, Audience, Evaluation, Facts, Outcome, Properties, RequestRuntime, Selection, Subject,
+    },
     model::{
         caller::{Caller, CredentialKind, Reach, Scope},
         error::{Error, Result},
@@ -80,7 +82,9 @@ impl Services {
         }
         let id = match (project, &caller.reach) {
             (ProjectRef::Id(id), _) => Some(*id),
-            (ProjectRef::Current { token: Some(_) }, _) => Some(self.reach(caller, project).await?.id),
+            (ProjectRef::Current { token: Some(_) }, _) => {
+                Some(self.reach(caller, project).await?.id)
+            }
             (ProjectRef::Current { token: None }, Reach::Projects(ids)) => ids.first().copied(),
             (ProjectRef::Current { token: None }, Reach::Organization) => {
                 self.snapshots.first_of(caller.organization_id)

@@ -1,6 +1,7 @@
 //! A flag's life: made, listed, shown, changed, put away (management-api 3.7).
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::{
     Services,
@@ -10,6 +11,7 @@ use crate::{
     model::{
         activity::{Action, NewActivity},
         caller::{Caller, Scope},
+        conflict,
         diff::{self, Change},
         error::{Error, Result},
         flag::FeatureFlag,
@@ -99,6 +101,8 @@ impl Services {
         let now = self.clock.now();
         let mut write = self.begin(project.id).await?;
         let before = write.lock_flag(update.id).await?.ok_or_else(Error::not_found)?;
+        let mut update = update;
+        resolve_conflicts(&mut update.body, caller, &before, now)?;
         let holder = KeyHolder::of(&write, &update.body).await?;
         let facts = holder.facts(Some(before.id));
         let mut wanted = FlagWrite::parse(&update.body, update.method, &before, facts)?;
@@ -141,13 +145,31 @@ impl Services {
 
     /// Commits, and patches the local snapshot before anybody is answered. The change has
     /// landed whatever becomes of the patch; polling makes good a patch that failed.
-    async fn commit(&self, write: ProjectWrite, now: DateTime<Utc>) -> Result<()> {
+    pub(crate) async fn commit(&self, write: ProjectWrite, now: DateTime<Utc>) -> Result<i64> {
         let project_id = write.project.id;
         let revision = write.commit(now).await?;
         if let Err(error) = self.snapshots.refresh(project_id, revision).await {
-            tracing::warn!(project.id = project_id, error = error.causes(), "snapshot was not patched");
+            tracing::warn!(
+                project.id = project_id,
+                error = error.causes(),
+                "snapshot was not patched"
+            );
         }
-        Ok(())
+        Ok(revision)
+    }
+}
+
+/// Refuses a write that disagrees with somebody else's since, and lets go what it only echoes.
+fn resolve_conflicts(
+    body: &mut Object,
+    caller: &Caller,
+    stored: &FeatureFlag,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let editor = stored.last_modified_by.as_ref().map(|user| user.email.clone());
+    match ShownFlag::to(caller, stored.clone(), now).to_json() {
+        Value::Object(stored) => conflict::resolve(body, &stored, editor.as_deref()),
+        _ => Ok(()),
     }
 }
 
@@ -213,7 +235,9 @@ fn check_contexts(
         return Ok(());
     }
     match before {
-        None => Err(Error::rule("At least one evaluation context is required to create a new feature flag.")),
+        None => Err(Error::rule(
+            "At least one evaluation context is required to create a new feature flag.",
+        )),
         Some(before) if !before.evaluation_contexts.is_empty() => Err(Error::rule(
             "Cannot remove all evaluation contexts. At least one evaluation context is required.",
         )),

@@ -92,7 +92,8 @@ impl Services {
 }
 
 async fn first_organization(store: &Store) -> Result<i64> {
-    let missing = || Error::blocked("The database has no organization yet; start `flagstaff serve` once.");
+    let missing =
+        || Error::blocked("The database has no organization yet; start `flagstaff serve` once.");
     store.first_organization().await?.ok_or_else(missing)
 }
 
@@ -113,7 +114,9 @@ fn check_scopes(scopes: &[String]) -> Result<()> {
 fn check_email(email: &str) -> Result<&str> {
     let email = email.trim();
     match email.split_once('@') {
-        Some((user, host)) if !user.is_empty() && !host.is_empty() && !email.contains(char::is_whitespace) => {
+        Some((user, host))
+            if !user.is_empty() && !host.is_empty() && !email.contains(char::is_whitespace) =>
+        {
             Ok(email)
         }
         _ => Err(Error::field("user", "invalid_input", "Enter a valid email address.")),

@@ -34,7 +34,8 @@ impl Wanted {
             "" => Some(0),
             token => token.strip_prefix("after-").and_then(|offset| offset.parse().ok()),
         };
-        let unknown = || Error::field("page_token", "invalid_input", "This is no token of this list.");
+        let unknown =
+            || Error::field("page_token", "invalid_input", "This is no token of this list.");
         Ok(Self::new(offset.ok_or_else(unknown)?, limit))
     }
 }
@@ -66,7 +67,8 @@ mod tests {
 
     #[test]
     fn tokens_lead_from_page_to_page_and_end() {
-        let first = Page { results: vec![(); 2], total: 3, wanted: Wanted::by_token(2, "", 100).unwrap() };
+        let first =
+            Page { results: vec![(); 2], total: 3, wanted: Wanted::by_token(2, "", 100).unwrap() };
         let second = Wanted::by_token(2, &first.next_token(), 100).unwrap();
         assert_eq!(second, Wanted { offset: 2, limit: 2 });
         let last = Page { results: vec![()], total: 3, wanted: second };

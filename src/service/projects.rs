@@ -8,7 +8,8 @@ use crate::{
         caller::{Caller, CredentialKind, Reach, Scope},
         error::Result,
         fields,
-        project::{Project, ProjectRef},
+        json::Object,
+        project::{Project, ProjectRef, settings},
     },
     store::{keys, projects},
 };
@@ -46,8 +47,31 @@ impl Services {
         self.store.projects().await
     }
 
+    /// Changes a project's settings; what is absent stays.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` on the first field that holds no usable value.
+    pub(crate) async fn update_project(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        body: &Object,
+    ) -> Result<Project> {
+        let opened = self.open(caller, Scope::PROJECT_WRITE, project).await?;
+        let mut write = self.begin(opened.id).await?;
+        let wanted = settings::apply(body, &write.project)?;
+        write.update_project(&wanted).await?;
+        let revision = self.commit(write, self.clock.now()).await?;
+        Ok(Project { revision, ..wanted })
+    }
+
     /// One project, for those who may see it.
-    pub(crate) async fn get_project(&self, caller: &Caller, project: &ProjectRef) -> Result<Project> {
+    pub(crate) async fn get_project(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+    ) -> Result<Project> {
         self.open(caller, Scope::PROJECT_READ, project).await
     }
 }

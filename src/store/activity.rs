@@ -67,7 +67,11 @@ impl ProjectWrite {
 
 impl Store {
     /// Rows about flags, newest first; rows of one instant by id, newest first.
-    pub(crate) async fn activity(&self, project_id: i64, page: ActivityPage) -> Result<Vec<Activity>> {
+    pub(crate) async fn activity(
+        &self,
+        project_id: i64,
+        page: ActivityPage,
+    ) -> Result<Vec<Activity>> {
         use activity_log::Column;
         let mut query = activity_log::Entity::find()
             .filter(Column::ProjectId.eq(project_id))
@@ -83,16 +87,23 @@ impl Store {
             .all(self.reader())
             .await
             .map_err(failure)?;
-        let users = users::by_ids(self.reader(), rows.iter().filter_map(|row| row.user_id)).await?;
-        let actor = |id| users.get(&id).map(|user| Actor {
-            first_name: user.first_name.clone(),
-            email: user.email.clone(),
-        });
+        let authors = rows.iter().filter_map(|row| row.user_id).collect();
+        let users = users::by_ids(self.reader(), authors).await?;
+        let actor = |id| {
+            users.get(&id).map(|user| Actor {
+                first_name: user.first_name.clone(),
+                email: user.email.clone(),
+            })
+        };
         rows.into_iter().map(|row| noun(row.user_id.and_then(actor), row)).collect()
     }
 
     /// How many rows one flag has; `None` when the project has no such flag.
-    pub(crate) async fn flag_activity_count(&self, project_id: i64, flag_id: i64) -> Result<Option<i64>> {
+    pub(crate) async fn flag_activity_count(
+        &self,
+        project_id: i64,
+        flag_id: i64,
+    ) -> Result<Option<i64>> {
         feature_flag::Entity::find_by_id(flag_id)
             .filter(feature_flag::Column::ProjectId.eq(project_id))
             .select_only()

@@ -21,7 +21,11 @@ impl Store {
     pub(crate) async fn changes_since(&self, project_id: i64, revision: i64) -> Result<Changes> {
         let rows: Vec<(i64, String, String)> = change_log::Entity::find()
             .select_only()
-            .columns([change_log::Column::Revision, change_log::Column::Kind, change_log::Column::ItemId])
+            .columns([
+                change_log::Column::Revision,
+                change_log::Column::Kind,
+                change_log::Column::ItemId,
+            ])
             .filter(change_log::Column::ProjectId.eq(project_id))
             .filter(change_log::Column::Revision.gt(revision))
             .order_by_asc(change_log::Column::Revision)

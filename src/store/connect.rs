@@ -83,7 +83,11 @@ async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError
     }
     let write = open(sqlite_options(url, 1)).await?;
     // An in-memory database lives in its one connection.
-    let read = if in_memory(url) { write.clone() } else { open(sqlite_options(url, SQLITE_READERS)).await? };
+    let read = if in_memory(url) {
+        write.clone()
+    } else {
+        open(sqlite_options(url, SQLITE_READERS)).await?
+    };
     Ok(Store { write, read, url: url.to_owned() })
 }
 
@@ -123,7 +127,8 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
 }
 
 async fn open(options: ConnectOptions) -> Result<DatabaseConnection, ConnectError> {
-    let opened = tokio::time::timeout(ACQUIRE_TIMEOUT + Duration::from_secs(1), Database::connect(options));
+    let opened =
+        tokio::time::timeout(ACQUIRE_TIMEOUT + Duration::from_secs(1), Database::connect(options));
     match opened.await {
         Ok(connection) => connection.map_err(|error| ConnectError::Unreachable(reason(&error))),
         Err(_) => Err(ConnectError::Unreachable("it did not answer in time".into())),

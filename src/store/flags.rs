@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait,
-    QueryFilter, QueryOrder, QuerySelect, SqlErr,
-    sea_query::{Expr, LockType},
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, SqlErr, sea_query::LockType,
 };
+use serde_json::Value;
 
 use super::{
     ProjectWrite, Store,
@@ -126,7 +126,11 @@ impl ProjectWrite {
     }
 
     /// Stores a flag's new state, labels included where they differ.
-    pub(crate) async fn update_flag(&mut self, before: &FeatureFlag, after: &FeatureFlag) -> Result<()> {
+    pub(crate) async fn update_flag(
+        &mut self,
+        before: &FeatureFlag,
+        after: &FeatureFlag,
+    ) -> Result<()> {
         let mut row = columns(after);
         row.id = Set(after.id);
         if before.last_called_at == after.last_called_at {
@@ -159,7 +163,7 @@ impl ProjectWrite {
 
     /// A user's whole record, for signing a change.
     pub(crate) async fn user(&self, id: Option<i64>) -> Result<Option<User>> {
-        Ok(users::by_ids(&self.txn, id.into_iter()).await?.into_values().next())
+        Ok(users::by_ids(&self.txn, Vec::from_iter(id)).await?.into_values().next())
     }
 }
 
@@ -184,8 +188,10 @@ fn columns(flag: &FeatureFlag) -> feature_flag::ActiveModel {
         last_modified_by_id: Set(flag.last_modified_by.as_ref().map(|user| user.id)),
         updated_at: Set(flag.updated_at),
         ensure_experience_continuity: Set(flag.ensure_experience_continuity),
-        rollback_conditions: Set((!flag.rollback_conditions.is_null())
-            .then(|| flag.rollback_conditions.to_string())),
+        rollback_conditions: Set(match &flag.rollback_conditions {
+            Value::Null => None,
+            conditions => Some(conditions.to_string()),
+        }),
         performed_rollback: Set(flag.performed_rollback),
         usage_dashboard_id: Set(flag.usage_dashboard),
         has_enriched_analytics: Set(flag.has_enriched_analytics),
@@ -208,10 +214,11 @@ async fn whole(
 ) -> Result<Vec<FeatureFlag>> {
     let Some(project_id) = rows.first().map(|row| row.project_id) else { return Ok(Vec::new()) };
     let authors = rows.iter().flat_map(|row| [row.created_by_id, row.last_modified_by_id]);
-    let users = users::by_ids(connection, authors.flatten()).await?;
+    let users = users::by_ids(connection, authors.flatten().collect()).await?;
     let signed = |row: feature_flag::Model| -> Result<FeatureFlag> {
         let user = |id: Option<i64>| id.and_then(|id| users.get(&id).cloned());
-        let (created_by, last_modified_by) = (user(row.created_by_id), user(row.last_modified_by_id));
+        let (created_by, last_modified_by) =
+            (user(row.created_by_id), user(row.last_modified_by_id));
         Ok(FeatureFlag { created_by, last_modified_by, ..bare(row)? })
     };
     let mut flags = rows.into_iter().map(signed).collect::<Result<Vec<_>>>()?;
@@ -221,7 +228,10 @@ async fn whole(
     Ok(flags)
 }
 
-async fn add_dashboards(connection: &impl ConnectionTrait, flags: &mut [FeatureFlag]) -> Result<()> {
+async fn add_dashboards(
+    connection: &impl ConnectionTrait,
+    flags: &mut [FeatureFlag],
+) -> Result<()> {
     let links = feature_flag_dashboard::Entity::find()
         .filter(feature_flag_dashboard::Column::FlagId.is_in(flags.iter().map(|flag| flag.id)))
         .order_by_asc(feature_flag_dashboard::Column::DashboardId)
@@ -255,7 +265,10 @@ fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
         created_at: row.created_at,
         updated_at: row.updated_at,
         ensure_experience_continuity: row.ensure_experience_continuity,
-        rollback_conditions: row.rollback_conditions.as_deref().map_or(Ok(serde_json::Value::Null), stored_json)?,
+        rollback_conditions: row
+            .rollback_conditions
+            .as_deref()
+            .map_or(Ok(Value::Null), stored_json)?,
         performed_rollback: row.performed_rollback,
         usage_dashboard: row.usage_dashboard_id,
         analytics_dashboards: Vec::new(),

@@ -34,11 +34,8 @@ macro_rules! labels {
             if flags.len() <= MOST_NAMED {
                 links = links.filter($link::Column::FlagId.is_in(flags.iter().map(|flag| flag.id)));
             }
-            let pairs: Vec<($link::Model, Option<$name::Model>)> = links
-                .find_also_related($name::Entity)
-                .all(connection)
-                .await
-                .map_err(failure)?;
+            let pairs: Vec<($link::Model, Option<$name::Model>)> =
+                links.find_also_related($name::Entity).all(connection).await.map_err(failure)?;
             let mut of_flag: HashMap<i64, Vec<String>> = HashMap::new();
             for (link, label) in pairs {
                 of_flag.entry(link.flag_id).or_default().extend(label.map(|label| label.name));
@@ -51,7 +48,11 @@ macro_rules! labels {
         }
 
         #[doc = concat!("Makes these names the ", $what, " of a flag, whatever it had.")]
-        pub(super) async fn $replace(write: &ProjectWrite, flag_id: i64, names: &[String]) -> Result<()> {
+        pub(super) async fn $replace(
+            write: &ProjectWrite,
+            flag_id: i64,
+            names: &[String],
+        ) -> Result<()> {
             let project_id = write.project.id;
             $link::Entity::delete_many()
                 .filter($link::Column::ProjectId.eq(project_id))
@@ -83,7 +84,10 @@ macro_rules! labels {
                     $id: Set(id),
                     project_id: Set(project_id),
                 };
-                $link::Entity::insert(link).exec_without_returning(&write.txn).await.map_err(failure)?;
+                $link::Entity::insert(link)
+                    .exec_without_returning(&write.txn)
+                    .await
+                    .map_err(failure)?;
             }
             let used = $link::Entity::find()
                 .select_only()

@@ -2,7 +2,9 @@
 //! so that replicas may start together.
 
 use migrations::Migrator;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+};
 use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
 use super::{ConnectError, Store, failure};
@@ -51,8 +53,7 @@ impl Store {
     ///
     /// `Unavailable` or `Internal`, with the cause.
     pub async fn migration_states(&self) -> Result<Vec<MigrationState>> {
-        let migrations =
-            Migrator::get_migration_with_status(&self.write).await.map_err(failure)?;
+        let migrations = Migrator::get_migration_with_status(&self.write).await.map_err(failure)?;
         let state = |migration: &sea_orm_migration::Migration| MigrationState {
             name: migration.name().to_owned(),
             applied: migration.status() == MigrationStatus::Applied,

@@ -15,16 +15,16 @@ mod flags_labels;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
-pub(crate) mod projects;
 mod project_write;
+pub(crate) mod projects;
 pub(crate) mod users;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait, sqlx,
 };
 
-pub use connect::{ConnectError, Access};
+pub use connect::{Access, ConnectError};
 pub use migrate::MigrationState;
 pub(crate) use project_write::ProjectWrite;
 
@@ -51,7 +51,8 @@ impl Store {
     /// Begins a transaction that may write; on SQLite it takes the write lock at once.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
         let options = TransactionOptions {
-            sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
+            sqlite_transaction_mode: (!self.is_postgres())
+                .then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         self.write.begin_with_options(options).await.map_err(failure)
@@ -112,8 +113,7 @@ fn is_transient(error: &DbErr) -> bool {
 
 /// PostgreSQL's classes of lost connections, shutdown, conflicts and time-outs; SQLite's busy.
 fn is_transient_code(code: &str) -> bool {
-    const POSTGRES: [&str; 8] =
-        ["08", "53", "57P", "57014", "40001", "40P01", "55P03", "25006"];
+    const POSTGRES: [&str; 8] = ["08", "53", "57P", "57014", "40001", "40P01", "55P03", "25006"];
     const SQLITE_BUSY: [&str; 4] = ["5", "261", "517", "773"];
     (code.len() == 5 && POSTGRES.iter().any(|prefix| code.starts_with(prefix)))
         || SQLITE_BUSY.contains(&code)

@@ -7,12 +7,18 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
-    QueryFilter, QuerySelect, Statement,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QuerySelect, Statement,
     sea_query::{Expr, LockType},
 };
 
-use super::{Store, entity::{change_log, project}, failure, projects};
+use super::{
+    Store,
+    entity::{change_log, project},
+    failure, projects,
+};
 use crate::model::{error::Result, project::Project};
 
 /// What kind of thing a change is about, as the change log names it.
@@ -66,6 +72,22 @@ impl ProjectWrite {
         self.changed.push((kind, id, deleted));
     }
 
+    /// Stores the project's settings.
+    pub(crate) async fn update_project(&mut self, wanted: &Project) -> Result<()> {
+        let row = project::ActiveModel {
+            id: Set(self.project.id),
+            name: Set(wanted.name.clone()),
+            timezone: Set(wanted.timezone.clone()),
+            property_matching_version: Set(wanted.property_matching_version),
+            feature_flag_limit: Set(i32::try_from(wanted.feature_flag_limit).unwrap_or(i32::MAX)),
+            require_evaluation_contexts: Set(wanted.require_evaluation_contexts),
+            ..Default::default()
+        };
+        row.update(&self.txn).await.map_err(failure)?;
+        self.touch(Kind::Project, self.project.id, false);
+        Ok(())
+    }
+
     /// Commits, and answers the project's new revision.
     pub(crate) async fn commit(self, now: DateTime<Utc>) -> Result<i64> {
         let revision = self.project.revision + 1;
@@ -81,7 +103,10 @@ impl ProjectWrite {
         project::Entity::update_many()
             .col_expr(Column::Revision, Expr::value(revision))
             .col_expr(Column::FlagCount, Expr::col(Column::FlagCount).add(self.flags_added))
-            .col_expr(Column::ActivityCount, Expr::col(Column::ActivityCount).add(self.activity_added))
+            .col_expr(
+                Column::ActivityCount,
+                Expr::col(Column::ActivityCount).add(self.activity_added),
+            )
             .filter(Column::Id.eq(self.project.id))
             .exec(&self.txn)
             .await
@@ -110,7 +135,11 @@ impl ProjectWrite {
 }
 
 /// Runs one statement with no result on either database.
-pub(super) async fn run(txn: &impl ConnectionTrait, sql: &str, values: Vec<sea_orm::Value>) -> Result<()> {
+pub(super) async fn run(
+    txn: &impl ConnectionTrait,
+    sql: &str,
+    values: Vec<sea_orm::Value>,
+) -> Result<()> {
     let statement = Statement::from_sql_and_values(txn.get_database_backend(), sql, values);
     txn.execute_raw(statement).await.map(|_| ()).map_err(failure)
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
-    DbBackend, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::{
@@ -28,7 +28,8 @@ pub(crate) struct NewProject {
 impl Store {
     /// All projects, by number.
     pub(crate) async fn projects(&self) -> Result<Vec<Project>> {
-        let rows = project::Entity::find().order_by_asc(project::Column::Id).all(self.reader()).await;
+        let rows =
+            project::Entity::find().order_by_asc(project::Column::Id).all(self.reader()).await;
         Ok(rows.map_err(failure)?.into_iter().map(noun).collect())
     }
 

@@ -47,9 +47,8 @@ pub(crate) async fn first(txn: &impl ConnectionTrait) -> Result<Option<i64>> {
 /// Users by number, each once, however often asked for.
 pub(crate) async fn by_ids(
     connection: &impl ConnectionTrait,
-    ids: impl Iterator<Item = i64>,
+    mut ids: Vec<i64>,
 ) -> Result<HashMap<i64, User>> {
-    let mut ids: Vec<_> = ids.collect();
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {

@@ -3,6 +3,8 @@
 
 mod request;
 
+use std::io::IsTerminal;
+
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Gauge, Histogram, MeterProvider},
@@ -56,15 +58,17 @@ impl Telemetry {
     pub fn start(log: &LogSettings, otlp_endpoint: Option<&str>) -> Result<Self, TelemetryError> {
         let filter = EnvFilter::try_new(&log.log)
             .map_err(|error| TelemetryError::Filter(log.log.clone(), error.to_string()))?;
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         let lines = match log.log_format {
             LogFormat::Text => lines.boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         let tracers = otlp_endpoint.map(tracers).transpose()?;
-        let spans = tracers.as_ref().map(|provider| {
-            tracing_opentelemetry::layer().with_tracer(provider.tracer(SERVICE))
-        });
+        let spans = tracers
+            .as_ref()
+            .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(SERVICE)));
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         // A second start in one process, as tests do, keeps the first one's logs.
         let _ = tracing_subscriber::registry().with(filter).with(lines).with(spans).try_init();
@@ -84,7 +88,8 @@ impl Telemetry {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
         let exporter = exporter.map_err(|error| TelemetryError::Metrics(error.to_string()))?;
-        let meters = SdkMeterProvider::builder().with_reader(exporter).with_resource(resource()).build();
+        let meters =
+            SdkMeterProvider::builder().with_reader(exporter).with_resource(resource()).build();
         let meter = meters.meter(SERVICE);
         Ok(Self {
             requests: meter
@@ -95,11 +100,15 @@ impl Telemetry {
                 .f64_histogram("flagstaff.request.duration")
                 .with_unit("s")
                 .with_description("Time from a request's head to its answer's head")
-                .with_boundaries(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
+                .with_boundaries(vec![
+                    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+                ])
                 .build(),
             stale: meter
                 .u64_gauge("flagstaff.stale")
-                .with_description("1 while the database is unreachable and answers come from memory")
+                .with_description(
+                    "1 while the database is unreachable and answers come from memory",
+                )
                 .build(),
             registry,
             meters,
@@ -109,7 +118,8 @@ impl Telemetry {
 
     /// Notes one answered request.
     pub(crate) fn record_request(&self, dialect: &'static str, status: u16, seconds: f64) {
-        let labels = [KeyValue::new("dialect", dialect), KeyValue::new("status", i64::from(status))];
+        let labels =
+            [KeyValue::new("dialect", dialect), KeyValue::new("status", i64::from(status))];
         self.requests.add(1, &labels);
         self.durations.record(seconds, &labels[..1]);
     }

@@ -34,7 +34,11 @@ fn the_first_wrong_field_is_reported_with_its_code() {
         (json!({"key": "k", "evaluation_contexts": {}}), "evaluation_contexts", "not_a_list"),
         (json!({"key": "k", "creation_context": "x"}), "creation_context", "invalid_choice"),
         (json!({"key": "k", "evaluation_runtime": "both"}), "evaluation_runtime", "invalid_choice"),
-        (json!({"key": "k", "bucketing_identifier": "id"}), "bucketing_identifier", "invalid_choice"),
+        (
+            json!({"key": "k", "bucketing_identifier": "id"}),
+            "bucketing_identifier",
+            "invalid_choice",
+        ),
         (json!({"key": "k", "last_called_at": 5}), "last_called_at", "invalid_input"),
         (json!({"key": "a b", "name": null, "active": null}), "key", "invalid_key"),
     ];
@@ -80,13 +84,17 @@ fn a_combination_that_is_already_stored_may_stay() {
         ensure_experience_continuity: Some(true),
         ..FeatureFlag::example()
     };
-    let parsed = FlagWrite::parse(&body(json!({"name": "x"})), Method::Patch, &current, Facts::default());
+    let parsed =
+        FlagWrite::parse(&body(json!({"name": "x"})), Method::Patch, &current, Facts::default());
     assert!(parsed.unwrap().apply(&current, Method::Patch).is_ok());
 }
 
 #[test]
 fn labels_are_trimmed_lowered_sorted_and_kept_once() {
-    let flag = write(json!({"tags": ["b", " A ", "a"], "evaluation_contexts": ["Prod", "prod "]}), Method::Patch);
+    let flag = write(
+        json!({"tags": ["b", " A ", "a"], "evaluation_contexts": ["Prod", "prod "]}),
+        Method::Patch,
+    );
     let flag = flag.unwrap();
     assert_eq!(flag.tags, ["a", "b"]);
     assert_eq!(flag.evaluation_contexts, ["prod"]);
@@ -124,6 +132,7 @@ fn creation_time_is_taken_once_only() {
 fn a_patch_of_filters_without_groups_changes_nothing() {
     let flag = write(json!({"filters": {"payloads": {"true": "1"}}}), Method::Patch).unwrap();
     assert_eq!(flag.filters, json!({"groups": []}));
-    let put = write(json!({"key": "k", "filters": {"payloads": {"true": "1"}}}), Method::Put).unwrap();
+    let put =
+        write(json!({"key": "k", "filters": {"payloads": {"true": "1"}}}), Method::Put).unwrap();
     assert_eq!(put.filters, json!({"payloads": {"true": "1"}, "groups": []}));
 }

@@ -118,7 +118,8 @@ struct Records<'a, 'f>(&'a [Outcome<'f>]);
 
 impl Serialize for Records<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|outcome| (outcome.flag.key(), Record::of(outcome))))
+        serializer
+            .collect_map(self.0.iter().map(|outcome| (outcome.flag.key(), Record::of(outcome))))
     }
 }
 

@@ -57,7 +57,12 @@ pub(super) struct FlagsRequest {
 }
 
 impl FlagsRequest {
-    pub(super) fn read(headers: &HeaderMap, query: &Query, bytes: &[u8], limit: usize) -> Result<Self> {
+    pub(super) fn read(
+        headers: &HeaderMap,
+        query: &Query,
+        bytes: &[u8],
+        limit: usize,
+    ) -> Result<Self> {
         let mut body = Body(decode(headers, query, bytes, limit)?);
         Ok(Self {
             token: body.text(&["token", "api_key", "$token"]),
@@ -82,7 +87,8 @@ impl FlagsRequest {
     ///
     /// `Invalid` as text, when no distinct id was sent; an empty one is fine.
     pub(super) fn subject(&self) -> Result<Asked> {
-        let distinct_id = self.distinct_id.clone().ok_or_else(|| refuse("distinct_id is missing"))?;
+        let distinct_id =
+            self.distinct_id.clone().ok_or_else(|| refuse("distinct_id is missing"))?;
         Ok(Asked {
             distinct_id,
             anon_distinct_id: self.anon_distinct_id.clone(),
@@ -196,7 +202,8 @@ fn form(bytes: &[u8]) -> Option<Value> {
 /// Base64 that went through URLs: spaces stand for plus signs, padding may be missing.
 fn unbase64(bytes: &[u8]) -> Option<Vec<u8>> {
     let text: String = std::str::from_utf8(bytes).ok()?.trim().replace(' ', "+");
-    let padded = text.trim_end_matches('=').to_owned() + &"=".repeat((4 - text.trim_end_matches('=').len() % 4) % 4);
+    let padded = text.trim_end_matches('=').to_owned()
+        + &"=".repeat((4 - text.trim_end_matches('=').len() % 4) % 4);
     BASE64_STANDARD.decode(padded).ok()
 }
 
@@ -233,7 +240,8 @@ mod tests {
     #[test]
     fn every_encoding_that_clients_use_is_read() {
         let base64 = BASE64_STANDARD.encode(BODY);
-        let form = form_urlencoded::Serializer::new(String::new()).append_pair("data", &base64).finish();
+        let form =
+            form_urlencoded::Serializer::new(String::new()).append_pair("data", &base64).finish();
         let cases: [(&[(&str, &str)], &str, Vec<u8>); 6] = [
             (&[("content-type", "application/json")], "v=2", BODY.to_vec()),
             (&[], "v=2", BODY.to_vec()),

@@ -11,8 +11,8 @@ use crate::{
         json::Object,
     },
     wire::v1::{
-        ConditionGroup, Filters, Holdout, Multivariate, PropertyFilter, PropertyOperator, PropertyType,
-        Variant,
+        ConditionGroup, Filters, Holdout, Multivariate, PropertyFilter, PropertyOperator,
+        PropertyType, Variant,
     },
 };
 
@@ -78,7 +78,9 @@ pub(super) fn to_message(filters: &Value) -> Filters {
         multivariate: from.object("multivariate", multivariate),
         payloads: from
             .take("payloads", |value| {
-                let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+                let text = |(key, value): (&String, &Value)| {
+                    Some((key.clone(), value.as_str()?.to_owned()))
+                };
                 value.as_object()?.iter().map(text).collect()
             })
             .unwrap_or_default(),
@@ -167,14 +169,21 @@ impl Writer {
         Ok(())
     }
 
-    fn put_all<T>(&mut self, key: &str, items: Vec<T>, write: impl Fn(T) -> Result<Value>) -> Result<()> {
+    fn put_all<T>(
+        &mut self,
+        key: &str,
+        items: Vec<T>,
+        write: impl Fn(T) -> Result<Value>,
+    ) -> Result<()> {
         let items: Vec<Value> = items.into_iter().map(write).collect::<Result<_>>()?;
         self.put(key, Some(items));
         Ok(())
     }
 
     fn finish(mut self, extra: Option<Struct>) -> Result<Value> {
-        for (key, value) in extra.map(|extra| object_from_struct(extra, ATTR)).transpose()?.unwrap_or_default() {
+        for (key, value) in
+            extra.map(|extra| object_from_struct(extra, ATTR)).transpose()?.unwrap_or_default()
+        {
             if self.0.contains_key(&key) {
                 let detail = format!("`{key}` is given both as a field and in extra");
                 return Err(Error::field(ATTR, "invalid_input", detail));
@@ -246,7 +255,9 @@ fn operator_name(number: i32) -> Result<Option<String>> {
     match PropertyOperator::try_from(number) {
         Ok(PropertyOperator::Unspecified) => Ok(None),
         Ok(operator) => Ok(Some(operator.as_str_name()[OPERATOR_PREFIX.len()..].to_lowercase())),
-        Err(_) => Err(Error::field(ATTR, "invalid_operator", format!("Invalid operator: {number}"))),
+        Err(_) => {
+            Err(Error::field(ATTR, "invalid_operator", format!("Invalid operator: {number}")))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     filters,
+    mask::{Field, masked},
     values::{from_wire, instant_text, object_from_struct},
 };
 use crate::{
@@ -28,9 +29,6 @@ pub struct FlagInput {
     pub method: Method,
 }
 
-/// The fields of a message by their name in masks, their name in bodies, and their value if set.
-type Field = (&'static str, &'static str, Option<Value>);
-
 /// Reads a creation: the fields that are set.
 ///
 /// # Errors
@@ -39,7 +37,8 @@ type Field = (&'static str, &'static str, Option<Value>);
 pub fn created(input: Option<FeatureFlagInput>) -> Result<FlagInput> {
     let input = input.unwrap_or_default();
     let typed_filters = input.filters.is_some();
-    let body = fields(input)?.into_iter().filter_map(|(_, key, value)| Some((key.to_owned(), value?)));
+    let body =
+        fields(input)?.into_iter().filter_map(|(_, key, value)| Some((key.to_owned(), value?)));
     Ok(FlagInput { body: body.collect(), typed_filters, method: Method::Create })
 }
 
@@ -49,58 +48,28 @@ pub fn created(input: Option<FeatureFlagInput>) -> Result<FlagInput> {
 ///
 /// As [`created`], and `Invalid` on `update_mask` for a nested path or a name that no field has.
 pub fn updated(input: Option<FeatureFlagInput>, mask: Option<FieldMask>) -> Result<FlagInput> {
-    let paths = mask.map(|mask| mask.paths).unwrap_or_default();
-    if paths.is_empty() || paths == ["*"] {
-        let method = if paths.is_empty() { Method::Patch } else { Method::Put };
-        return Ok(FlagInput { method, ..created(input)? });
-    }
     let input = input.unwrap_or_default();
     let typed_filters = input.filters.is_some();
     let fields = fields(input)?;
-    let mut body = Object::new();
-    for path in &paths {
-        let (key, value) = masked(&fields, path)?;
-        body.insert(key.to_owned(), value);
-    }
-    keep_concurrency_aids(&fields, &mut body);
-    Ok(FlagInput { body, typed_filters, method: Method::Patch })
-}
-
-fn masked(fields: &[Field], path: &str) -> Result<(&'static str, Value)> {
-    let refuse = |detail: String| Error::field("update_mask", "invalid_input", detail);
-    if path.contains('.') {
-        return Err(refuse(format!("Only top-level names can be masked, not \"{path}\".")));
-    }
-    let name = path.strip_suffix("_json").unwrap_or(path);
-    let (_, key, value) = fields
-        .iter()
-        .find(|(field, ..)| *field == name)
-        .ok_or_else(|| refuse(format!("There is no field \"{path}\".")))?;
-    Ok((key, value.clone().unwrap_or_else(|| unset(name))))
-}
-
-/// Masked and unset is null; a list has no null, so there it is the empty list.
-fn unset(name: &str) -> Value {
-    match name {
-        "tags" | "evaluation_contexts" | "analytics_dashboards" => json!([]),
-        _ => Value::Null,
-    }
-}
-
-/// `version` and `original_flag` say what the caller saw; they are no fields to be changed.
-fn keep_concurrency_aids(fields: &[Field], body: &mut Object) {
-    for (name, key, value) in fields {
-        if matches!(*name, "version" | "original_flag") && let Some(value) = value {
+    let (mut body, is_put) = masked(&fields, mask)?;
+    // They say what the caller saw, and are no fields to be changed.
+    for (name, key, value) in &fields {
+        if matches!(*name, "version" | "original_flag")
+            && let Some(value) = value
+        {
             body.insert((*key).to_owned(), value.clone());
         }
     }
+    let method = if is_put { Method::Put } else { Method::Patch };
+    Ok(FlagInput { body, typed_filters, method })
 }
 
 fn fields(input: FeatureFlagInput) -> Result<[Field; 22]> {
     let list = |items: Vec<String>| (!items.is_empty()).then(|| json!(items));
     let ids = |items: Vec<i64>| (!items.is_empty()).then(|| json!(items));
     let typed = input.filters.map(filters::from_message).transpose()?;
-    let rollback = input.rollback_conditions.map(|v| from_wire(v, "rollback_conditions")).transpose()?;
+    let rollback =
+        input.rollback_conditions.map(|v| from_wire(v, "rollback_conditions")).transpose()?;
     let original = input
         .original_flag
         .map(|original| object_from_struct(original, "original_flag").map(Value::Object))
@@ -127,23 +96,39 @@ fn fields(input: FeatureFlagInput) -> Result<[Field; 22]> {
         ("tags", "tags", list(input.tags)),
         ("evaluation_contexts", "evaluation_contexts", list(input.evaluation_contexts)),
         ("analytics_dashboards", "analytics_dashboards", ids(input.analytics_dashboards)),
-        ("has_enriched_analytics", "has_enriched_analytics", input.has_enriched_analytics.map(Value::from)),
+        (
+            "has_enriched_analytics",
+            "has_enriched_analytics",
+            input.has_enriched_analytics.map(Value::from),
+        ),
         ("creation_context", "creation_context", input.creation_context.map(Value::from)),
         (
             "is_remote_configuration",
             "is_remote_configuration",
             input.is_remote_configuration.map(Value::from),
         ),
-        ("has_encrypted_payloads", "has_encrypted_payloads", input.has_encrypted_payloads.map(Value::from)),
+        (
+            "has_encrypted_payloads",
+            "has_encrypted_payloads",
+            input.has_encrypted_payloads.map(Value::from),
+        ),
         ("evaluation_runtime", "evaluation_runtime", input.evaluation_runtime.map(Value::from)),
-        ("bucketing_identifier", "bucketing_identifier", input.bucketing_identifier.map(Value::from)),
+        (
+            "bucketing_identifier",
+            "bucketing_identifier",
+            input.bucketing_identifier.map(Value::from),
+        ),
         ("last_called_at", "last_called_at", input.last_called_at.map(instant_text)),
         (
             "should_create_usage_dashboard",
             "_should_create_usage_dashboard",
             input.should_create_usage_dashboard.map(Value::from),
         ),
-        ("original_flag", "original_flag", one_of("original_flag", original, input.original_flag_json)?),
+        (
+            "original_flag",
+            "original_flag",
+            one_of("original_flag", original, input.original_flag_json)?,
+        ),
     ])
 }
 
@@ -205,7 +190,13 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(created(Some(both)).unwrap_err().attr.as_deref(), Some("filters"));
-        let text = FeatureFlagInput { filters_json: Some("{\"groups\": [{}], \"n\": 65}".into()), ..Default::default() };
-        assert_eq!(created(Some(text)).unwrap().body["filters"].to_string(), r#"{"groups":[{}],"n":65}"#);
+        let text = FeatureFlagInput {
+            filters_json: Some("{\"groups\": [{}], \"n\": 65}".into()),
+            ..Default::default()
+        };
+        assert_eq!(
+            created(Some(text)).unwrap().body["filters"].to_string(),
+            r#"{"groups":[{}],"n":65}"#
+        );
     }
 }

@@ -4,11 +4,12 @@ mod activity;
 mod filters;
 mod flag;
 mod input;
+mod mask;
 mod project;
 mod values;
 
-pub use flag::flag;
 pub use activity::activity;
+pub use flag::flag;
 pub use input::{FlagInput, created, updated};
-pub use project::project;
+pub use project::{project, project_update};
 pub use values::{object_from_struct, timestamp};

@@ -1,7 +1,16 @@
-//! Projects on their way out to gRPC.
+//! Projects on their way out to gRPC, and their wanted settings on the way in.
 
-use super::values::timestamp;
-use crate::{model, wire::v1::Project};
+use prost_types::FieldMask;
+use serde_json::Value;
+
+use super::{
+    mask::{Field, masked},
+    values::timestamp,
+};
+use crate::{
+    model::{self, error::Result, json::Object},
+    wire::v1::{Project, ProjectInput},
+};
 
 /// A project as a message.
 #[must_use]
@@ -17,4 +26,29 @@ pub fn project(project: model::project::Project) -> Project {
         require_evaluation_contexts: project.require_evaluation_contexts,
         created_at: Some(timestamp(project.created_at)),
     }
+}
+
+/// The settings that an update wants, as a REST body has them.
+///
+/// # Errors
+///
+/// `Invalid` on `update_mask` for a name that no setting has.
+pub fn project_update(input: Option<ProjectInput>, mask: Option<FieldMask>) -> Result<Object> {
+    let input = input.unwrap_or_default();
+    let fields: [Field; 5] = [
+        ("name", "name", input.name.map(Value::from)),
+        ("timezone", "timezone", input.timezone.map(Value::from)),
+        (
+            "property_matching_version",
+            "property_matching_version",
+            input.property_matching_version.map(Value::from),
+        ),
+        ("feature_flag_limit", "feature_flag_limit", input.feature_flag_limit.map(Value::from)),
+        (
+            "require_evaluation_contexts",
+            "require_evaluation_contexts",
+            input.require_evaluation_contexts.map(Value::from),
+        ),
+    ];
+    Ok(masked(&fields, mask)?.0)
 }
