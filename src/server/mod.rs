@@ -17,6 +17,7 @@ use crate::{
     auth::Authenticator,
     clock::Clock,
     config::ServeSettings,
+    encryption::Encryptor,
     grpc,
     model::error::Error,
     rest,
@@ -74,11 +75,11 @@ impl Server {
         let tls = tls::acceptor(&settings)?;
         let listener = bind(settings.listen, "--listen (FLAGSTAFF_LISTEN)").await?;
         let ops = bind(settings.ops_listen, "--ops-listen (FLAGSTAFF_OPS_LISTEN)").await?;
-        encryption::prepare(&settings, database_url)?;
+        let encryptor = Encryptor::new(&encryption::prepare(&settings, database_url)?);
         let store = open(&settings, database_url).await?;
         let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
-        let services = Services::new(store.clone(), snapshots.clone(), clock.clone());
+        let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
         snapshots.warm().await?;
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock);

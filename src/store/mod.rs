@@ -9,8 +9,12 @@
 pub(crate) mod activity;
 pub(crate) mod changes;
 mod connect;
+pub(crate) mod dashboards;
 mod entity;
-pub(crate) mod flags;
+mod facts;
+mod flag_links;
+pub(crate) mod flag_list;
+mod flags;
 mod flags_labels;
 pub(crate) mod keys;
 pub(crate) mod listen;
