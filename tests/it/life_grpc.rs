@@ -1,0 +1,1 @@
+//! The whole life of a flag over gRPC, with the generated client.
