@@ -128,8 +128,7 @@ async fn put_needs_a_key(service: &Service) {
     let path = format!("{FLAGS}{id}/");
     let (status, error) = service.rest(Method::PUT, &path, json!({"name": "x"})).await;
     assert_eq!((status, &error["code"], &error["attr"]), (400, &json!("required"), &json!("key")));
-    let (status, flag) =
-        service.rest(Method::PUT, &path, json!({"key": "put", "name": "x"})).await;
+    let (status, flag) = service.rest(Method::PUT, &path, json!({"key": "put", "name": "x"})).await;
     assert_eq!((status, &flag["version"], &flag["name"]), (200, &json!(2), &json!("x")));
 }
 
@@ -150,7 +149,10 @@ async fn a_deleted_flag_is_shown_by_number_and_left_out_elsewhere(service: &Serv
     assert_eq!((status, &flag["deleted"], &flag["version"]), (200, &json!(true), &json!(2)));
 
     let (status, shown) = service.get(&format!("{FLAGS}{id}/")).await;
-    assert_eq!((status, &shown["status"], &shown["key"]), (200, &json!("DELETED"), &json!("leaving")));
+    assert_eq!(
+        (status, &shown["status"], &shown["key"]),
+        (200, &json!("DELETED"), &json!("leaving"))
+    );
     let (_, list) = service.get(FLAGS).await;
     assert_eq!((&list["count"], &list["results"]), (&json!(0), &json!([])));
     assert_eq!(service.evaluated(&service.token, "leaving").await, Value::Null);
@@ -212,8 +214,12 @@ async fn activity_is_paged_by_its_own_links(service: &Service) {
     let (status, past) = service.get(&format!("{FLAGS}activity/?limit=2&page=9")).await;
     assert_eq!((status, &past["results"], &past["next"]), (200, &json!([]), &Value::Null));
     assert!(past["previous"].as_str().unwrap().contains("page=8"), "{past}");
-    let cases = [("limit=0", "min_value", "limit"), ("page=0", "min_value", "page"),
-        ("limit=x", "invalid_input", "limit"), ("page=1.5", "invalid_input", "page")];
+    let cases = [
+        ("limit=0", "min_value", "limit"),
+        ("page=0", "min_value", "page"),
+        ("limit=x", "invalid_input", "limit"),
+        ("page=1.5", "invalid_input", "page"),
+    ];
     for (query, code, attr) in cases {
         let (status, error) = service.get(&format!("{FLAGS}activity/?{query}")).await;
         assert_eq!((status, &error["code"], &error["attr"]), (400, &json!(code), &json!(attr)));
@@ -235,7 +241,10 @@ async fn evaluation_follows_each_change_at_once(service: &Service) {
     assert_eq!(off["reason"]["code"], "out_of_rollout_bound");
     service.patch(id, json!({"filters": variant})).await;
     let some = service.evaluated(&service.token, "live").await;
-    assert_eq!((&some["variant"], &some["metadata"]["payload"]), (&json!("b"), &json!("\"for b\"")));
+    assert_eq!(
+        (&some["variant"], &some["metadata"]["payload"]),
+        (&json!("b"), &json!("\"for b\""))
+    );
     service.patch(id, json!({"key": "renamed"})).await;
     assert_eq!(service.evaluated(&service.token, "live").await, Value::Null);
     assert_eq!(service.evaluated(&service.token, "renamed").await["metadata"]["version"], 4);

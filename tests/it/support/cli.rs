@@ -61,8 +61,7 @@ impl Flagstaff {
 
     /// Starts it, to be stopped.
     pub(crate) fn start(mut self) -> Running {
-        let mut child =
-            self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let stdout = std::thread::spawn(move || std::io::read_to_string(stdout).unwrap());
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
