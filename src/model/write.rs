@@ -13,7 +13,7 @@ use super::{
     fields,
     filters::{self, same_meaning},
     flag::FeatureFlag,
-    json::Object,
+    json::{Object, same_double},
 };
 
 /// The longest key, in characters.
@@ -45,6 +45,15 @@ pub enum Method {
 pub struct Facts {
     /// Whether another live flag of the project has the wanted key.
     pub key_taken: bool,
+}
+
+/// Which fields came as typed messages, and so without a spelling of their own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Typed {
+    /// `filters`.
+    pub filters: bool,
+    /// `rollback_conditions`.
+    pub rollback_conditions: bool,
 }
 
 /// The wanted change, each field `None` where it was not sent.
@@ -138,12 +147,18 @@ impl FlagWrite {
         })
     }
 
-    /// Keeps the stored filters where the wanted ones only spell them differently.
-    ///
-    /// For typed messages, which cannot say how a value was spelled.
+    /// Keeps what is stored where a typed field only spells it differently: a message cannot
+    /// say how a value was spelled.
     #[must_use]
-    pub fn keeping_spelling_of(mut self, current: &FeatureFlag) -> Self {
-        self.filters = self.filters.filter(|wanted| !same_meaning(wanted, &current.filters));
+    pub fn keeping_spelling_of(mut self, current: &FeatureFlag, typed: Typed) -> Self {
+        if typed.filters {
+            self.filters = self.filters.filter(|wanted| !same_meaning(wanted, &current.filters));
+        }
+        if typed.rollback_conditions {
+            let stored = &current.rollback_conditions;
+            self.rollback_conditions =
+                self.rollback_conditions.filter(|wanted| !same_double(wanted, stored));
+        }
         self
     }
 

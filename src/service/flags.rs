@@ -18,7 +18,7 @@ use crate::{
         json::Object,
         project::ProjectRef,
         shown::ShownFlag,
-        write::{Facts, FlagWrite, Method, wanted_key},
+        write::{Facts, FlagWrite, Method, Typed, wanted_key},
     },
     store::{ProjectWrite, flags::FlagPage},
 };
@@ -32,8 +32,8 @@ pub(crate) struct Update {
     pub(crate) body: Object,
     /// PATCH or PUT.
     pub(crate) method: Method,
-    /// Whether filters came without a spelling of their own.
-    pub(crate) typed_filters: bool,
+    /// What came without a spelling of its own.
+    pub(crate) typed: Typed,
 }
 
 impl Services {
@@ -105,10 +105,8 @@ impl Services {
         resolve_conflicts(&mut update.body, caller, &before, now)?;
         let holder = KeyHolder::of(&write, &update.body).await?;
         let facts = holder.facts(Some(before.id));
-        let mut wanted = FlagWrite::parse(&update.body, update.method, &before, facts)?;
-        if update.typed_filters {
-            wanted = wanted.keeping_spelling_of(&before);
-        }
+        let wanted = FlagWrite::parse(&update.body, update.method, &before, facts)?
+            .keeping_spelling_of(&before, update.typed);
         let from_survey = wanted.is_from_survey();
         let mut after = wanted.apply(&before, update.method)?;
         check_contexts(&write, &after, Some(&before), from_survey)?;
@@ -135,7 +133,7 @@ impl Services {
             return Ok(ShownFlag::to(caller, known, self.clock.now()));
         }
         let body = Object::from_iter([("deleted".to_owned(), true.into())]);
-        let update = Update { id, body, method: Method::Patch, typed_filters: false };
+        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
         self.update_flag(caller, project, update).await
     }
 
