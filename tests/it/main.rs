@@ -9,5 +9,7 @@
 #[macro_use]
 mod support;
 
+mod fidelity;
 mod life_grpc;
 mod life_rest;
+mod limits;
