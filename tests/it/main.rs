@@ -9,6 +9,8 @@
 #[macro_use]
 mod support;
 
+mod access;
+mod contract;
 mod fidelity;
 mod life_grpc;
 mod life_rest;

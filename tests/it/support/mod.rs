@@ -3,6 +3,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod grpc;
+pub(crate) mod operations;
 pub(crate) mod postgres;
 pub(crate) mod rest;
 
