@@ -93,12 +93,8 @@ impl FeatureFlagService for Grpc {
         let request = request.into_inner();
         let project = project(&request.project_id)?;
         let input = convert::updated(request.feature_flag, request.update_mask)?;
-        let update = Update {
-            id: request.id,
-            body: input.body,
-            method: input.method,
-            typed_filters: input.typed_filters,
-        };
+        let update =
+            Update { id: request.id, body: input.body, method: input.method, typed: input.typed };
         let flag = self.0.update_flag(&caller, &project, update).await?;
         let feature_flag = Some(convert::flag(flag));
         Ok(Response::new(UpdateFeatureFlagResponse { feature_flag }))

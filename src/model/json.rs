@@ -56,6 +56,22 @@ fn same_number(a: &Number, b: &Number) -> bool {
     a.as_f64().is_some() && a.as_f64() == b.as_f64()
 }
 
+/// As [`same`], for values that came as messages, whose numbers are all doubles.
+#[must_use]
+pub fn same_double(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_double(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(key, value)| b.get(key).is_some_and(|other| same_double(value, other));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        _ => a == b,
+    }
+}
+
 /// Whether nesting goes beyond [`MAX_DEPTH`].
 #[must_use]
 pub fn too_deep(value: &Value) -> bool {

@@ -15,7 +15,7 @@ use super::{
     fields,
     filters::{self, Known, Own, same_meaning},
     flag::FeatureFlag,
-    json::Object,
+    json::{Object, same_double},
     link::LinkKind,
 };
 
@@ -52,6 +52,15 @@ pub struct Facts {
     pub known: Known,
     /// Which of the wanted dashboards the project has.
     pub dashboards: HashSet<i64>,
+}
+
+/// Which fields came as typed messages, and so without a spelling of their own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Typed {
+    /// `filters`.
+    pub filters: bool,
+    /// `rollback_conditions`.
+    pub rollback_conditions: bool,
 }
 
 /// The wanted change, each field `None` where it was not sent.
@@ -162,12 +171,18 @@ impl FlagWrite {
         })
     }
 
-    /// Keeps the stored filters where the wanted ones only spell them differently.
-    ///
-    /// For typed messages, which cannot say how a value was spelled.
+    /// Keeps what is stored where a typed field only spells it differently: a message cannot
+    /// say how a value was spelled.
     #[must_use]
-    pub fn keeping_spelling_of(mut self, current: &FeatureFlag) -> Self {
-        self.filters = self.filters.filter(|wanted| !same_meaning(wanted, &current.filters));
+    pub fn keeping_spelling_of(mut self, current: &FeatureFlag, typed: Typed) -> Self {
+        if typed.filters {
+            self.filters = self.filters.filter(|wanted| !same_meaning(wanted, &current.filters));
+        }
+        if typed.rollback_conditions {
+            let stored = &current.rollback_conditions;
+            self.rollback_conditions =
+                self.rollback_conditions.filter(|wanted| !same_double(wanted, stored));
+        }
         self
     }
 

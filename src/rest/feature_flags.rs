@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 
 use super::call::{Call, Reply};
 use crate::{
-    model::{error::Result, shown::ShownFlag, write::Method},
+    model::{
+        error::Result,
+        shown::ShownFlag,
+        write::{Method, Typed},
+    },
     service::{
         Services,
         flags::{Switch, Update},
@@ -60,7 +64,8 @@ pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
 pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
     let method = if call.method == Verb::PUT { Method::Put } else { Method::Patch };
     let caller = call.caller()?;
-    let update = Update { id: call.id("id")?, body: call.object()?, method, typed_filters: false };
+    let update =
+        Update { id: call.id("id")?, body: call.object()?, method, typed: Typed::default() };
     let flag = services.update_flag(&caller, &call.project()?, update).await?;
     Reply::ok(flag.to_json())
 }

@@ -19,7 +19,7 @@ use crate::{
         json::Object,
         project::{Project, ProjectRef},
         shown::ShownFlag,
-        write::{FlagWrite, Method},
+        write::{FlagWrite, Method, Typed},
     },
     store::{ProjectWrite, flag_list::FlagPage},
 };
@@ -33,8 +33,8 @@ pub(crate) struct Update {
     pub(crate) body: Object,
     /// PATCH or PUT.
     pub(crate) method: Method,
-    /// Whether filters came without a spelling of their own.
-    pub(crate) typed_filters: bool,
+    /// What came without a spelling of its own.
+    pub(crate) typed: Typed,
 }
 
 /// A wanted state, for the operations that name one and need no body (management-api 5).
@@ -169,7 +169,7 @@ impl Services {
             Some(body) => body,
             None => return Ok(self.shown(caller, before, self.clock.now())),
         };
-        let update = Update { id, body, method: Method::Patch, typed_filters: false };
+        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
         self.change(caller, write, before, update).await
     }
 
@@ -187,7 +187,7 @@ impl Services {
             return Ok(self.shown(caller, before, self.clock.now()));
         }
         let body = Object::from_iter([("deleted".to_owned(), true.into())]);
-        let update = Update { id, body, method: Method::Patch, typed_filters: false };
+        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
         self.change(caller, write, before, update).await
     }
 
@@ -204,10 +204,8 @@ impl Services {
         let conflict = self.resolve_conflicts(&mut update.body, caller, &before, now);
         let holder = KeyHolder::of(&write, &update.body).await?;
         let facts = flag_rules::facts(&write, &update.body, &before, &holder).await?;
-        let mut wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?;
-        if update.typed_filters {
-            wanted = wanted.keeping_spelling_of(&before);
-        }
+        let wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?
+            .keeping_spelling_of(&before, update.typed);
         let from_survey = wanted.is_from_survey();
         let mut after = wanted.apply(&before, update.method)?;
         flag_rules::check_contexts(&write.project, &after, Some(&before), from_survey)?;

@@ -13,7 +13,7 @@ use crate::{
     model::{
         error::{Error, Result},
         json::{Object, too_deep},
-        write::Method,
+        write::{Method, Typed},
     },
     wire::v1::FeatureFlagInput,
 };
@@ -23,8 +23,8 @@ use crate::{
 pub struct FlagInput {
     /// The fields sent, as a REST body has them.
     pub body: Object,
-    /// Whether filters came typed, and so without a spelling of their own.
-    pub typed_filters: bool,
+    /// What came typed, and so without a spelling of its own.
+    pub typed: Typed,
     /// PATCH, or PUT for the mask `*`.
     pub method: Method,
 }
@@ -36,10 +36,10 @@ pub struct FlagInput {
 /// `Invalid` on the field that holds something JSON cannot say.
 pub fn created(input: Option<FeatureFlagInput>) -> Result<FlagInput> {
     let input = input.unwrap_or_default();
-    let typed_filters = input.filters.is_some();
+    let typed = typed(&input);
     let body =
         fields(input)?.into_iter().filter_map(|(_, key, value)| Some((key.to_owned(), value?)));
-    Ok(FlagInput { body: body.collect(), typed_filters, method: Method::Create })
+    Ok(FlagInput { body: body.collect(), typed, method: Method::Create })
 }
 
 /// Reads an update: what the mask names, or, without a mask, the fields that are set.
@@ -49,7 +49,7 @@ pub fn created(input: Option<FeatureFlagInput>) -> Result<FlagInput> {
 /// As [`created`], and `Invalid` on `update_mask` for a nested path or a name that no field has.
 pub fn updated(input: Option<FeatureFlagInput>, mask: Option<FieldMask>) -> Result<FlagInput> {
     let input = input.unwrap_or_default();
-    let typed_filters = input.filters.is_some();
+    let typed = typed(&input);
     let fields = fields(input)?;
     let (mut body, is_put) = masked(&fields, mask)?;
     // They say what the caller saw, and are no fields to be changed.
@@ -61,7 +61,14 @@ pub fn updated(input: Option<FeatureFlagInput>, mask: Option<FieldMask>) -> Resu
         }
     }
     let method = if is_put { Method::Put } else { Method::Patch };
-    Ok(FlagInput { body, typed_filters, method })
+    Ok(FlagInput { body, typed, method })
+}
+
+fn typed(input: &FeatureFlagInput) -> Typed {
+    Typed {
+        filters: input.filters.is_some(),
+        rollback_conditions: input.rollback_conditions.is_some(),
+    }
 }
 
 fn fields(input: FeatureFlagInput) -> Result<[Field; 22]> {

@@ -1,0 +1,17 @@
+//! The integration suite: the real service in process on a port of its own, and the built binary,
+//! each test on a database of its own, on SQLite and on PostgreSQL.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop with the value that surprised it"
+)]
+
+#[macro_use]
+mod support;
+
+mod access;
+mod contract;
+mod fidelity;
+mod life_grpc;
+mod life_rest;
+mod limits;

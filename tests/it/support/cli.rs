@@ -1,0 +1,120 @@
+//! The built binary, run as an operator runs it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::JoinHandle,
+};
+
+use tempfile::TempDir;
+
+/// A command to be run, in an empty folder unless told another, with no settings from outside.
+#[derive(Debug)]
+pub(crate) struct Flagstaff {
+    command: Command,
+    _folder: TempDir,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Flagstaff {
+    pub(crate) fn new(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flagstaff"));
+        command.args(arguments).env_clear().current_dir(folder.path()).stdin(Stdio::null());
+        Self { command, _folder: folder }
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Runs it to its end, whatever that is.
+    pub(crate) fn outcome(mut self) -> Outcome {
+        let output = self.command.output().unwrap();
+        Outcome {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs it to its good end.
+    pub(crate) fn run(self) -> Outcome {
+        let outcome = self.outcome();
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome
+    }
+
+    /// Starts it, to be stopped.
+    pub(crate) fn start(mut self) -> Running {
+        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let stdout = std::thread::spawn(move || std::io::read_to_string(stdout).unwrap());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut log = String::new();
+        while !log.contains("serving") {
+            assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "it ended early: {log}");
+        }
+        // Its log is read on, so that a full pipe never stops it.
+        let rest = std::thread::spawn(move || std::io::read_to_string(stderr).unwrap());
+        Running { child, stdout: Some(stdout), rest: Some(rest), log, _folder: self._folder }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn last_line(&self) -> String {
+        self.stdout.lines().last().unwrap_or_default().to_owned()
+    }
+}
+
+/// A service in a process of its own, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    rest: Option<JoinHandle<String>>,
+    log: String,
+    _folder: TempDir,
+}
+
+impl Running {
+    /// An address from the line that says where it serves: `address` or `ops.address`.
+    pub(crate) fn address(&self, name: &str) -> String {
+        let line = self.log.lines().find(|line| line.contains("serving")).unwrap();
+        let line = line.replace("\u{1b}[0m", "").replace("\u{1b}[3m", "").replace("\u{1b}[2m", "");
+        let given = line.split_whitespace().find_map(|word| word.strip_prefix(&format!("{name}=")));
+        given.unwrap_or_else(|| panic!("no {name} in {line}")).to_owned()
+    }
+
+    /// Ends it as an orchestrator does, and gives its exit status and all of its output.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        let stderr = self.log.clone() + &self.rest.take().unwrap().join().unwrap();
+        (status, stdout, stderr)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is gone already after `terminate`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,202 @@
+//! What the tests stand on: a running [`Service`] with its own database, the built command
+//! line, and waiting for conditions instead of for time.
+
+pub(crate) mod cli;
+pub(crate) mod grpc;
+pub(crate) mod operations;
+pub(crate) mod postgres;
+pub(crate) mod rest;
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Parser;
+use flagstaff::{
+    config::ServeSettings,
+    server::Server,
+    store::{Access, Store},
+    telemetry::Telemetry,
+};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use cli::Flagstaff;
+
+/// The flags of the first project.
+pub(crate) const FLAGS: &str = "/api/projects/1/feature_flags/";
+
+/// Makes each named test two: one on SQLite, one on PostgreSQL where there is one.
+///
+/// A test is an `async fn` that is given a running [`Service`] on a database of its own.
+macro_rules! both_databases {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use crate::support::Service;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                let service = Service::on_sqlite().await;
+                super::$name(&service).await;
+                service.stop().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                let Some(service) = Service::on_postgres().await else { return };
+                super::$name(&service).await;
+                service.stop().await;
+            }
+        }
+    )+};
+}
+
+/// What keeps the database there for as long as a service runs on it.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held to be dropped")]
+enum Home {
+    Folder(TempDir),
+    Database(postgres::Database),
+    /// Somebody else's, who lives longer.
+    Elsewhere,
+}
+
+/// A service in this process, freshly bootstrapped.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    pub(crate) ops_address: SocketAddr,
+    pub(crate) database_url: String,
+    /// The public token of project 1, `phc_…`.
+    pub(crate) token: String,
+    /// The secret of project 1, `phs_…`.
+    pub(crate) secret: String,
+    /// A personal key of scope `*` for all projects, `phx_…`.
+    pub(crate) key: String,
+    http: reqwest::Client,
+    channel: Channel,
+    server: Server,
+    _home: Home,
+}
+
+impl Service {
+    pub(crate) async fn on_sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite_url(&folder, "flagstaff.db");
+        Self::start(url, Home::Folder(folder)).await
+    }
+
+    /// `None` where there is no PostgreSQL.
+    pub(crate) async fn on_postgres() -> Option<Self> {
+        let database = migrated_postgres().await?;
+        let url = database.url.clone();
+        Some(Self::start(url, Home::Database(database)).await)
+    }
+
+    async fn start(database_url: String, home: Home) -> Self {
+        let server = server(&database_url).await;
+        let made = server.bootstrapped.as_ref().expect("the database was empty");
+        let token = made.project_token.reveal().to_owned();
+        let secret = made.project_secret.reveal().to_owned();
+        let key = made.personal_api_key.reveal().to_owned();
+        Self::of(server, database_url, home, [token, secret, key])
+    }
+
+    /// Another service on the same database, to be stopped before this one.
+    pub(crate) async fn replica(&self) -> Self {
+        let server = server(&self.database_url).await;
+        let secrets = [self.token.clone(), self.secret.clone(), self.key.clone()];
+        Self::of(server, self.database_url.clone(), Home::Elsewhere, secrets)
+    }
+
+    fn of(server: Server, database_url: String, home: Home, secrets: [String; 3]) -> Self {
+        let [token, secret, key] = secrets;
+        let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+        Self {
+            address: server.address,
+            ops_address: server.ops_address,
+            database_url,
+            token,
+            secret,
+            key,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            channel: channel.connect_lazy(),
+            server,
+            _home: home,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        drop((self.http, self.channel));
+        self.server.stop().await;
+    }
+
+    /// The command line on this service's database.
+    pub(crate) fn flagstaff(&self, arguments: &[&str]) -> Flagstaff {
+        Flagstaff::new(arguments).env("FLAGSTAFF_DATABASE_URL", &self.database_url)
+    }
+
+    /// A key made by the command line, such as `--project 1 --scopes feature_flag:read`.
+    pub(crate) fn new_key(&self, arguments: &str) -> String {
+        let words: Vec<_> = arguments.split_whitespace().collect();
+        self.flagstaff(&[&["keys", "create"], &words[..]].concat()).run().last_line()
+    }
+
+    /// A further project made by the command line: its id and its public token.
+    pub(crate) fn new_project(&self, name: &str) -> (i64, String) {
+        let said = self.flagstaff(&["projects", "create", "--name", name]).run().last_line();
+        let project: serde_json::Value = serde_json::from_str(&said).unwrap();
+        (project["id"].as_i64().unwrap(), project["api_token"].as_str().unwrap().to_owned())
+    }
+}
+
+/// The settings of `serve`, read as the command line reads them.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    serve: ServeSettings,
+}
+
+async fn server(database_url: &str) -> Server {
+    let ports = ["flagstaff", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    let settings = Arguments::parse_from(ports).serve;
+    let telemetry = Telemetry::quiet().unwrap();
+    Server::start(settings, database_url, &telemetry).await.unwrap()
+}
+
+/// A database of the newest schema, without a project; `None` where there is no PostgreSQL.
+pub(crate) async fn migrated_postgres() -> Option<postgres::Database> {
+    postgres::migrated_database(migrate).await
+}
+
+/// The one way in which databases are prepared, so that one template serves every test.
+async fn migrate(database_url: &str) {
+    let store = Store::connect(database_url, Access::Create).await.unwrap();
+    store.migrate_up().await.unwrap();
+    store.close().await;
+}
+
+pub(crate) fn sqlite_url(folder: &TempDir, file: &str) -> String {
+    format!("sqlite://{}?mode=rwc", folder.path().join(file).display())
+}
+
+/// Looks until there is something to see.
+///
+/// # Panics
+///
+/// If there is not in time.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let looking = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            looks.tick().await;
+            if let Some(seen) = look().await {
+                return seen;
+            }
+        }
+    };
+    let seen = tokio::time::timeout(within, looking).await;
+    seen.unwrap_or_else(|_| panic!("not within {within:?}: {what}"))
+}

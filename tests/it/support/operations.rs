@@ -1,0 +1,170 @@
+//! Every operation that exists, callable alike on both edges, so that a rule for all of them is
+//! one loop.
+
+use flagstaff::wire::v1::{
+    CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
+    EvaluationSubject, GetFeatureFlagRequest, GetProjectRequest, ListActivityRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, UpdateFeatureFlagRequest,
+    UpdateProjectRequest,
+};
+use http::Method;
+use serde_json::json;
+use tonic::Status;
+
+use super::{
+    Service,
+    grpc::{keyed, named, reason, said},
+};
+
+/// An operation, and what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operation {
+    /// A verb and a path below the project's, or the name of an RPC.
+    pub(crate) name: &'static str,
+    /// The scope that a key needs for it.
+    pub(crate) scope: &'static str,
+}
+
+const fn needs(scope: &'static str, name: &'static str) -> Operation {
+    Operation { name, scope }
+}
+
+pub(crate) const OPERATIONS: [Operation; 21] = [
+    needs("feature_flag:read", "GET feature_flags/"),
+    needs("feature_flag:write", "POST feature_flags/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/"),
+    needs("feature_flag:write", "PATCH feature_flags/{id}/"),
+    needs("feature_flag:write", "PUT feature_flags/{id}/"),
+    needs("feature_flag:write", "DELETE feature_flags/{id}/"),
+    needs("activity_log:read", "GET feature_flags/activity/"),
+    needs("activity_log:read", "GET feature_flags/{id}/activity/"),
+    needs("project:read", "GET "),
+    needs("project:write", "PATCH "),
+    needs("feature_flag:read", "ListFeatureFlags"),
+    needs("feature_flag:write", "CreateFeatureFlag"),
+    needs("feature_flag:read", "GetFeatureFlag"),
+    needs("feature_flag:write", "UpdateFeatureFlag"),
+    needs("feature_flag:write", "DeleteFeatureFlag"),
+    needs("activity_log:read", "ListActivity"),
+    needs("activity_log:read", "ListFeatureFlagActivity"),
+    needs("project:read", "GetProject"),
+    needs("project:write", "UpdateProject"),
+    needs("feature_flag:read", "EvaluateFlags"),
+    needs("feature_flag:read", "EvaluateFlag"),
+];
+
+impl Operation {
+    /// Whether it opens to project tokens and secrets too.
+    pub(crate) fn evaluates(self) -> bool {
+        self.name.starts_with("Evaluate")
+    }
+
+    /// Whether it is about one flag, named by its id.
+    pub(crate) fn names_a_flag(self) -> bool {
+        let rpcs =
+            ["GetFeatureFlag", "UpdateFeatureFlag", "DeleteFeatureFlag", "ListFeatureFlagActivity"];
+        self.name.contains("{id}") || rpcs.contains(&self.name)
+    }
+}
+
+/// What came of a call, on either edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The HTTP status, which gRPC reports in its details.
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+}
+
+impl Verdict {
+    pub(crate) fn new(status: u16, code: &str, detail: &str) -> Self {
+        Self { status, code: code.into(), detail: detail.into() }
+    }
+
+    /// The credential was good enough, whatever else was wrong.
+    pub(crate) fn is_let_in(&self) -> bool {
+        !matches!(self.status, 401 | 403)
+    }
+}
+
+impl Service {
+    /// Calls an operation in a project, on a flag where it names one.
+    pub(crate) async fn attempt(
+        &self,
+        operation: Operation,
+        key: Option<&str>,
+        project: &str,
+        flag: i64,
+    ) -> Verdict {
+        match operation.name.split_once(' ') {
+            Some((verb, below)) => {
+                let below = below.replace("{id}", &flag.to_string());
+                let path = format!("/api/projects/{project}/{below}");
+                let body = (verb != "GET").then(|| json!({"key": "wanted", "name": "wanted"}));
+                let verb = Method::from_bytes(verb.as_bytes()).unwrap();
+                let answer = self.call(verb, &path, key, body.as_ref()).await;
+                let (status, code, detail) = answer.error();
+                Verdict { status, code, detail }
+            }
+            None => match self.remote(operation.name, key, project.to_owned(), flag).await {
+                Ok(()) => Verdict::new(200, "", ""),
+                Err(status) => Verdict {
+                    status: said(&status, "http_status").unwrap().parse().unwrap(),
+                    code: reason(&status),
+                    detail: status.message().to_owned(),
+                },
+            },
+        }
+    }
+
+    async fn remote(
+        &self,
+        rpc: &str,
+        key: Option<&str>,
+        project_id: String,
+        id: i64,
+    ) -> Result<(), Status> {
+        let (mut flags, mut projects) = (self.flags_as(key), self.projects_as(key));
+        let mut evaluation = self.evaluation_as(key);
+        let subject =
+            Some(EvaluationSubject { distinct_id: "somebody".into(), ..Default::default() });
+        macro_rules! call {
+            ($client:ident.$method:ident($request:ident { $($field:ident $(: $value:expr)?),* })) => {
+                $client
+                    .$method($request { project_id, $($field $(: $value)?,)* ..Default::default() })
+                    .await
+                    .map(drop)
+            };
+        }
+        match rpc {
+            "ListFeatureFlags" => call!(flags.list_feature_flags(ListFeatureFlagsRequest {})),
+            "CreateFeatureFlag" => call!(flags.create_feature_flag(CreateFeatureFlagRequest {
+                feature_flag: Some(keyed("wanted"))
+            })),
+            "GetFeatureFlag" => call!(flags.get_feature_flag(GetFeatureFlagRequest { id })),
+            "UpdateFeatureFlag" => call!(flags.update_feature_flag(UpdateFeatureFlagRequest {
+                id,
+                feature_flag: Some(named("wanted"))
+            })),
+            "DeleteFeatureFlag" => {
+                call!(flags.delete_feature_flag(DeleteFeatureFlagRequest { id }))
+            }
+            "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
+            "ListFeatureFlagActivity" => {
+                call!(flags.list_feature_flag_activity(ListFeatureFlagActivityRequest { id }))
+            }
+            "GetProject" => call!(projects.get_project(GetProjectRequest {})),
+            "UpdateProject" => call!(
+                projects.update_project(UpdateProjectRequest { project: Some(Default::default()) })
+            ),
+            "EvaluateFlags" => {
+                call!(evaluation.evaluate_flags(EvaluateFlagsRequest { subject }))
+            }
+            "EvaluateFlag" => call!(
+                evaluation
+                    .evaluate_flag(EvaluateFlagRequest { subject, flag_key: "everyones".into() })
+            ),
+            other => panic!("{other} is not called here yet"),
+        }
+    }
+}
