@@ -153,7 +153,7 @@ fn shares_are_added_as_decimals() {
 #[test]
 fn filters_over_the_limit_are_refused_with_both_sizes() {
     let sent = json!({"groups": [{"description": "x".repeat(MAX_BYTES)}]});
-    let detail = refusal(update(&sent)).detail;
+    let detail = refusal(update(&sent)).detail.clone();
     assert!(detail.starts_with("Feature flag filters exceed maximum size of 524288."), "{detail}");
 }
 
@@ -348,7 +348,7 @@ fn what_flags_can_use_is_accepted() {
 #[test]
 fn groups_use_properties_of_their_own_type_alone() {
     let grouped = |properties: Value| json!({"groups": [{"aggregation_group_type_index": 1, "properties": properties}]});
-    let detail = |sent: &Value| refusal(update(sent)).detail;
+    let detail = |sent: &Value| refusal(update(sent)).detail.clone();
     assert_eq!(
         detail(&grouped(json!([{"key": "k", "type": "person", "value": "x"}]))),
         "Filters are not valid (group-aggregated conditions can only use group properties)"
@@ -368,6 +368,6 @@ fn early_access_knows_no_groups() {
     let own = Own { has_early_access: true, ..OWN.clone() };
     let context = Context { own: &own, ..context(false, false) };
     let sent = json!({"groups": [{"aggregation_group_type_index": 0, "properties": []}]});
-    let detail = refusal(accept(&sent, context)).detail;
+    let detail = refusal(accept(&sent, context)).detail.clone();
     assert!(detail.starts_with("Cannot use group aggregation in any condition set"), "{detail}");
 }

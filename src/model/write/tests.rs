@@ -93,7 +93,7 @@ fn rules_over_the_whole_flag_look_at_its_effective_state() {
     ];
     for sent in cases {
         let error = write(sent.clone(), Method::Patch).expect_err(&sent.to_string());
-        assert_eq!((error.attr, error.reason.as_ref()), (None, "invalid_input"), "{sent}");
+        assert_eq!((error.attr.as_deref(), error.reason.as_ref()), (None, "invalid_input"), "{sent}");
     }
     let both = json!({"has_encrypted_payloads": true, "is_remote_configuration": true});
     assert!(write(both, Method::Patch).is_ok());
@@ -131,7 +131,7 @@ fn too_many_or_odd_contexts_are_refused_without_a_field() {
         (json!(["x".repeat(256)]), "Invalid evaluation context name."),
     ] {
         let error = write(json!({"evaluation_contexts": contexts}), Method::Patch).unwrap_err();
-        assert_eq!((error.detail.as_str(), error.attr), (detail, None));
+        assert_eq!((error.detail.as_str(), error.attr.as_deref()), (detail, None));
     }
 }
 
