@@ -2,7 +2,7 @@
 //!
 //! There is one store over SQLite or PostgreSQL. Callers see nouns of `model`
 //! and its [`Error`]; entities and driver errors stop here. Everything that
-//! changes a project goes through a [`ProjectWrite`], which holds the project's
+//! changes a project goes through a `ProjectWrite`, which holds the project's
 //! row lock, keeps its totals and announces its new revision in the same
 //! transaction.
 
