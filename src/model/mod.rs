@@ -5,6 +5,7 @@ pub mod activity;
 pub mod api_key;
 pub mod caller;
 pub mod conflict;
+pub mod decoration;
 pub mod diff;
 pub mod encrypted;
 pub mod error;

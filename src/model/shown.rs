@@ -6,12 +6,24 @@ use serde_json::{Value, json};
 
 use super::{
     caller::{Caller, CredentialKind, Scope},
+    decoration::{self, Names},
     encrypted::{self, Cipher},
     fields::timestamp,
     flag::{FeatureFlag, User},
     link::{Link, LinkKind},
     status::{self, Status},
 };
+
+/// What showing a flag needs beside the flag.
+#[derive(Debug)]
+pub struct Seen<'a, C> {
+    /// The moment that its status is told for.
+    pub now: DateTime<Utc>,
+    /// Decrypts payloads.
+    pub cipher: &'a C,
+    /// What its filters' cohorts and groups are called.
+    pub names: &'a Names,
+}
 
 /// A flag on its way out.
 #[derive(Clone, Debug)]
@@ -25,17 +37,14 @@ pub struct ShownFlag {
 }
 
 impl ShownFlag {
-    /// The flag as `caller` sees it at `now`: encrypted payloads in clear for personal keys alone.
+    /// The flag as `caller` sees it at `now`: encrypted payloads in clear for personal keys alone,
+    /// and names beside what its filters refer to.
     #[must_use]
-    pub fn to(
-        caller: &Caller,
-        mut flag: FeatureFlag,
-        now: DateTime<Utc>,
-        cipher: &impl Cipher,
-    ) -> Self {
-        let status = status::of(&flag, now).status;
-        let reader = (caller.kind == CredentialKind::Personal).then_some(cipher);
+    pub fn to(caller: &Caller, mut flag: FeatureFlag, seen: Seen<'_, impl Cipher>) -> Self {
+        let status = status::of(&flag, seen.now).status;
+        let reader = (caller.kind == CredentialKind::Personal).then_some(seen.cipher);
         flag.filters = encrypted::shown(&flag, reader);
+        decoration::decorate(&mut flag.filters, seen.names);
         Self { status, can_edit: caller.granted(Scope::FLAG_WRITE).is_ok(), flag }
     }
 

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
+    decoration::same_undecorated,
     error::{Error, Result},
     fields,
     filters::{self, Known, Own, same_meaning},
@@ -192,13 +193,14 @@ impl FlagWrite {
     ///
     /// A rule of 3.3 that the effective state breaks; `attr` is null.
     pub fn apply(self, current: &FeatureFlag, method: Method) -> Result<FeatureFlag> {
+        let filters = self.filters.filter(|wanted| !same_undecorated(wanted, &current.filters));
         let performed =
             if self.active == Some(true) { Some(Some(false)) } else { self.performed_rollback };
         let created_at = self.created_at.filter(|_| method == Method::Create);
         let wanted = FeatureFlag {
             key: self.key.unwrap_or_else(|| current.key.clone()),
             name: self.name.unwrap_or_else(|| current.name.clone()),
-            filters: self.filters.unwrap_or_else(|| current.filters.clone()),
+            filters: filters.unwrap_or_else(|| current.filters.clone()),
             deleted: self.deleted.unwrap_or(current.deleted),
             active: self.active.unwrap_or(current.active),
             archived: self.archived.unwrap_or(current.archived),

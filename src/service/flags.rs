@@ -18,7 +18,7 @@ use crate::{
         flag_filter::{FlagFilter, Order},
         json::Object,
         project::{Project, ProjectRef},
-        shown::ShownFlag,
+        shown::{Seen, ShownFlag},
         write::{FlagWrite, Method, Typed},
     },
     store::{ProjectWrite, flag_list::FlagPage},
@@ -66,8 +66,7 @@ impl Services {
             now,
         };
         let (flags, total) = self.store.flags(project.id, &page).await?;
-        let results = flags.into_iter().map(|flag| self.shown(caller, flag, now)).collect();
-        Ok(Page { results, total, wanted })
+        Ok(Page { results: self.all_shown(caller, flags, now).await?, total, wanted })
     }
 
     /// The numbers of all flags that a filter matches and the caller may edit.
@@ -94,7 +93,7 @@ impl Services {
     ) -> Result<ShownFlag> {
         let project = self.open(caller, Scope::FLAG_READ, project).await?;
         let flag = self.store.flag(project.id, id).await?.ok_or_else(Error::not_found)?;
-        Ok(self.shown(caller, flag, self.clock.now()))
+        self.shown(caller, flag, self.clock.now()).await
     }
 
     /// Live, active flags that read this one: `(id, key, name or key)`.
@@ -138,7 +137,7 @@ impl Services {
         flag.id = write.insert_flag(&flag).await?;
         flag_log::creation(&mut write, &flag, caller.user_id, now).await?;
         self.commit(write, now).await?;
-        Ok(self.shown(caller, flag, now))
+        self.shown(caller, flag, now).await
     }
 
     /// Changes a flag and counts its version.
@@ -167,7 +166,7 @@ impl Services {
         let before = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
         let body = match switched(&before, switch)? {
             Some(body) => body,
-            None => return Ok(self.shown(caller, before, self.clock.now())),
+            None => return self.shown(caller, before, self.clock.now()).await,
         };
         let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
         self.change(caller, write, before, update).await
@@ -184,7 +183,7 @@ impl Services {
         let write = self.begin(project.id).await?;
         let before = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
         if before.deleted {
-            return Ok(self.shown(caller, before, self.clock.now()));
+            return self.shown(caller, before, self.clock.now()).await;
         }
         let body = Object::from_iter([("deleted".to_owned(), true.into())]);
         let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
@@ -201,7 +200,7 @@ impl Services {
     ) -> Result<ShownFlag> {
         let now = self.clock.now();
         let sent_filters = update.body.contains_key("filters");
-        let conflict = self.resolve_conflicts(&mut update.body, caller, &before, now);
+        let conflict = self.resolve_conflicts(&write, &mut update.body, caller, &before).await;
         let holder = KeyHolder::of(&write, &update.body).await?;
         let facts = flag_rules::facts(&write, &update.body, &before, &holder).await?;
         let wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?
@@ -221,26 +220,48 @@ impl Services {
         write.update_flag(&before, &after).await?;
         flag_log::update(&mut write, &before, &after, caller.user_id, now).await?;
         self.commit(write, now).await?;
-        Ok(self.shown(caller, after, now))
+        self.shown(caller, after, now).await
     }
 
     /// Refuses a write that disagrees with somebody else's since, and lets go what it only echoes.
-    fn resolve_conflicts(
+    async fn resolve_conflicts(
         &self,
+        write: &ProjectWrite,
         body: &mut Object,
         caller: &Caller,
         stored: &FeatureFlag,
-        now: DateTime<Utc>,
     ) -> Result<()> {
+        if !body.contains_key("original_flag") {
+            return Ok(());
+        }
+        let names = write.names_in(std::slice::from_ref(stored)).await?;
+        let seen = Seen { now: self.clock.now(), cipher: &self.encryptor, names: &names };
         let editor = stored.last_modified_by.as_ref().map(|user| user.email.clone());
-        match self.shown(caller, stored.clone(), now).to_json() {
+        match ShownFlag::to(caller, stored.clone(), seen).to_json() {
             Value::Object(stored) => conflict::resolve(body, &stored, editor.as_deref()),
             _ => Ok(()),
         }
     }
 
-    fn shown(&self, caller: &Caller, flag: FeatureFlag, now: DateTime<Utc>) -> ShownFlag {
-        ShownFlag::to(caller, flag, now, &self.encryptor)
+    async fn shown(
+        &self,
+        caller: &Caller,
+        flag: FeatureFlag,
+        now: DateTime<Utc>,
+    ) -> Result<ShownFlag> {
+        let shown = self.all_shown(caller, vec![flag], now).await?;
+        shown.into_iter().next().ok_or_else(Error::not_found)
+    }
+
+    async fn all_shown(
+        &self,
+        caller: &Caller,
+        flags: Vec<FeatureFlag>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ShownFlag>> {
+        let names = self.store.names_in(&flags).await?;
+        let seen = || Seen { now, cipher: &self.encryptor, names: &names };
+        Ok(flags.into_iter().map(|flag| ShownFlag::to(caller, flag, seen())).collect())
     }
 
     pub(crate) async fn begin(&self, project_id: i64) -> Result<ProjectWrite> {

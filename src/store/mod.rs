@@ -19,6 +19,7 @@ mod flags_labels;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
+mod names;
 mod project_write;
 pub(crate) mod projects;
 pub(crate) mod users;

@@ -96,7 +96,7 @@ impl References {
 }
 
 /// A whole number, or its decimal text.
-pub(super) fn number(value: &Value) -> Option<i64> {
+pub(in crate::model) fn number(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),

@@ -24,6 +24,7 @@ use super::{
     json::{Object, canonical, type_name},
 };
 
+pub(super) use known::number;
 pub use known::{Grammar, Known, KnownCohort, KnownFlag, Own, References};
 pub use meaning::same_meaning;
 

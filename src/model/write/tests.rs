@@ -93,7 +93,11 @@ fn rules_over_the_whole_flag_look_at_its_effective_state() {
     ];
     for sent in cases {
         let error = write(sent.clone(), Method::Patch).expect_err(&sent.to_string());
-        assert_eq!((error.attr.as_deref(), error.reason.as_ref()), (None, "invalid_input"), "{sent}");
+        assert_eq!(
+            (error.attr.as_deref(), error.reason.as_ref()),
+            (None, "invalid_input"),
+            "{sent}"
+        );
     }
     let both = json!({"has_encrypted_payloads": true, "is_remote_configuration": true});
     assert!(write(both, Method::Patch).is_ok());

@@ -1,0 +1,95 @@
+//! What cohorts and groups are called, for those that filters refer to.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde_json::Value;
+
+use super::{
+    ProjectWrite, Store,
+    entity::{cohort, group},
+    failure,
+};
+use crate::model::{
+    decoration::{Names, named_groups},
+    error::Result,
+    filters::References,
+    flag::FeatureFlag,
+};
+
+impl Store {
+    /// Names for all that the filters of some flags of one project refer to; no query without need.
+    pub(crate) async fn names_in(&self, flags: &[FeatureFlag]) -> Result<Names> {
+        names_in(self.reader(), flags).await
+    }
+}
+
+impl ProjectWrite {
+    /// As [`Store::names_in`], on the connection that holds the lock: a writer that waited for
+    /// a second one could wait for those that wait for it.
+    pub(crate) async fn names_in(&self, flags: &[FeatureFlag]) -> Result<Names> {
+        names_in(&self.txn, flags).await
+    }
+}
+
+async fn names_in(connection: &impl ConnectionTrait, flags: &[FeatureFlag]) -> Result<Names> {
+    let Some(project_id) = flags.first().map(|flag| flag.project_id) else {
+        return Ok(Names::default());
+    };
+    let cohorts = flags.iter().flat_map(|flag| References::of(&flag.filters).cohorts).collect();
+    let groups = flags.iter().flat_map(|flag| named_groups(&flag.filters)).collect();
+    Ok(Names {
+        cohorts: cohort_names(connection, project_id, cohorts).await?,
+        groups: group_names(connection, project_id, groups).await?,
+    })
+}
+
+async fn cohort_names(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    ids: Vec<i64>,
+) -> Result<HashMap<i64, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(i64, String)> = cohort::Entity::find()
+        .select_only()
+        .columns([cohort::Column::Id, cohort::Column::Name])
+        .filter(cohort::Column::ProjectId.eq(project_id))
+        .filter(cohort::Column::Id.is_in(ids))
+        .into_tuple()
+        .all(connection)
+        .await
+        .map_err(failure)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// A group is called by its property `name`.
+async fn group_names(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    wanted: Vec<(i64, String)>,
+) -> Result<HashMap<(i64, String), String>> {
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let any = wanted.iter().fold(Condition::any(), |any, (index, key)| {
+        any.add(
+            Condition::all()
+                .add(group::Column::GroupTypeIndex.eq(*index))
+                .add(group::Column::GroupKey.eq(key.as_str())),
+        )
+    });
+    let rows = group::Entity::find()
+        .filter(group::Column::ProjectId.eq(project_id))
+        .filter(any)
+        .all(connection)
+        .await
+        .map_err(failure)?;
+    let named = rows.into_iter().filter_map(|row| {
+        let properties: Value = serde_json::from_str(&row.properties).ok()?;
+        let name = properties.get("name")?.as_str()?.to_owned();
+        Some(((i64::from(row.group_type_index), row.group_key), name))
+    });
+    Ok(named.collect())
+}
