@@ -20,6 +20,7 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod encryption;
 pub mod engine;
 pub mod grpc;
 pub mod model;

@@ -22,6 +22,7 @@ use clap::{
 use crate::{
     clock::Clock,
     config::{DatabaseSettings, LogSettings, ServeSettings},
+    encryption::Encryptor,
     model::error::Error,
     service::Services,
     snapshot::Snapshots,
@@ -174,7 +175,7 @@ async fn services(database_url: &str) -> Result<Services, Failure> {
     let store = Store::connect(database_url, Access::Existing).await?;
     store.require_schema().await?;
     let snapshots = Snapshots::new(store.clone());
-    Ok(Services::new(store, snapshots, Clock::system()))
+    Ok(Services::new(store, snapshots, Clock::system(), Encryptor::default()))
 }
 
 #[cfg(test)]

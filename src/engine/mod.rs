@@ -22,6 +22,7 @@ mod dependency;
 mod explain;
 #[cfg(test)]
 mod fixtures;
+pub mod grammar;
 mod outcome;
 mod property;
 mod reason;

@@ -17,7 +17,9 @@ use chrono_tz::Tz;
 use fancy_regex::Regex;
 use serde_json::Value;
 
+pub(super) use date::is_date;
 pub(super) use form::form;
+pub(super) use version::is_version;
 
 use date::DateTest;
 use equality::Equality;

@@ -4,22 +4,43 @@ use tonic::{Request, Response, Status};
 
 use super::{Grpc, caller, project};
 use crate::{
-    service::{flags::Update, page::Wanted},
+    model::caller::Caller,
+    service::{
+        flags::{Switch, Update},
+        page::Wanted,
+    },
     wire::{
         convert,
         v1::{
-            CreateFeatureFlagRequest, CreateFeatureFlagResponse, DeleteFeatureFlagRequest,
-            DeleteFeatureFlagResponse, GetFeatureFlagRequest, GetFeatureFlagResponse,
-            ListActivityRequest, ListActivityResponse, ListFeatureFlagActivityRequest,
+            ArchiveFeatureFlagRequest, ArchiveFeatureFlagResponse, CreateFeatureFlagRequest,
+            CreateFeatureFlagResponse, DeleteFeatureFlagRequest, DeleteFeatureFlagResponse,
+            DisableFeatureFlagRequest, DisableFeatureFlagResponse, EnableFeatureFlagRequest,
+            EnableFeatureFlagResponse, FeatureFlag, GetFeatureFlagRequest, GetFeatureFlagResponse,
+            ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
+            ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
             ListFeatureFlagActivityResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
-            UpdateFeatureFlagRequest, UpdateFeatureFlagResponse,
-            feature_flag_service_server::FeatureFlagService,
+            ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
+            UnarchiveFeatureFlagRequest, UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest,
+            UpdateFeatureFlagResponse, feature_flag_service_server::FeatureFlagService,
         },
     },
 };
 
 const FLAGS_A_PAGE: u64 = 100;
 const ROWS_A_PAGE: u64 = 10;
+
+impl Grpc {
+    async fn switch(
+        &self,
+        caller: &Caller,
+        project_id: &str,
+        id: i64,
+        switch: Switch,
+    ) -> Result<Option<FeatureFlag>, Status> {
+        let flag = self.0.switch_flag(caller, &project(project_id)?, id, switch).await?;
+        Ok(Some(convert::flag(flag)))
+    }
+}
 
 #[tonic::async_trait]
 impl FeatureFlagService for Grpc {
@@ -30,7 +51,9 @@ impl FeatureFlagService for Grpc {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let wanted = Wanted::by_token(request.page_size, &request.page_token, FLAGS_A_PAGE)?;
-        let page = self.0.list_flags(&caller, &project(&request.project_id)?, wanted).await?;
+        let project = project(&request.project_id)?;
+        let filter = convert::list_filter(request);
+        let page = self.0.list_flags(&caller, &project, &filter, wanted).await?;
         Ok(Response::new(ListFeatureFlagsResponse {
             next_page_token: page.next_token(),
             total_size: page.total,
@@ -86,6 +109,75 @@ impl FeatureFlagService for Grpc {
         let flag = self.0.delete_flag(&caller, &project(&request.project_id)?, request.id).await?;
         let feature_flag = Some(convert::flag(flag));
         Ok(Response::new(DeleteFeatureFlagResponse { feature_flag }))
+    }
+
+    async fn list_matching_feature_flag_ids(
+        &self,
+        request: Request<ListMatchingFeatureFlagIdsRequest>,
+    ) -> Result<Response<ListMatchingFeatureFlagIdsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let project = project(&request.project_id)?;
+        let filter = convert::matching_filter(request);
+        let ids = self.0.matching_flag_ids(&caller, &project, &filter).await?;
+        let total = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        Ok(Response::new(ListMatchingFeatureFlagIdsResponse { ids, total }))
+    }
+
+    async fn list_dependent_flags(
+        &self,
+        request: Request<ListDependentFlagsRequest>,
+    ) -> Result<Response<ListDependentFlagsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let wanted = Wanted::by_token(request.page_size, &request.page_token, FLAGS_A_PAGE)?;
+        let project = project(&request.project_id)?;
+        let page = wanted.cut(self.0.dependent_flags(&caller, &project, request.id).await?);
+        Ok(Response::new(ListDependentFlagsResponse {
+            next_page_token: page.next_token(),
+            total_size: page.total,
+            flags: page.results.into_iter().map(convert::dependent).collect(),
+        }))
+    }
+
+    async fn enable_feature_flag(
+        &self,
+        request: Request<EnableFeatureFlagRequest>,
+    ) -> Result<Response<EnableFeatureFlagResponse>, Status> {
+        let caller = caller(&request)?;
+        let EnableFeatureFlagRequest { project_id, id } = request.into_inner();
+        let feature_flag = self.switch(&caller, &project_id, id, Switch::Enable).await?;
+        Ok(Response::new(EnableFeatureFlagResponse { feature_flag }))
+    }
+
+    async fn disable_feature_flag(
+        &self,
+        request: Request<DisableFeatureFlagRequest>,
+    ) -> Result<Response<DisableFeatureFlagResponse>, Status> {
+        let caller = caller(&request)?;
+        let DisableFeatureFlagRequest { project_id, id } = request.into_inner();
+        let feature_flag = self.switch(&caller, &project_id, id, Switch::Disable).await?;
+        Ok(Response::new(DisableFeatureFlagResponse { feature_flag }))
+    }
+
+    async fn archive_feature_flag(
+        &self,
+        request: Request<ArchiveFeatureFlagRequest>,
+    ) -> Result<Response<ArchiveFeatureFlagResponse>, Status> {
+        let caller = caller(&request)?;
+        let ArchiveFeatureFlagRequest { project_id, id } = request.into_inner();
+        let feature_flag = self.switch(&caller, &project_id, id, Switch::Archive).await?;
+        Ok(Response::new(ArchiveFeatureFlagResponse { feature_flag }))
+    }
+
+    async fn unarchive_feature_flag(
+        &self,
+        request: Request<UnarchiveFeatureFlagRequest>,
+    ) -> Result<Response<UnarchiveFeatureFlagResponse>, Status> {
+        let caller = caller(&request)?;
+        let UnarchiveFeatureFlagRequest { project_id, id } = request.into_inner();
+        let feature_flag = self.switch(&caller, &project_id, id, Switch::Unarchive).await?;
+        Ok(Response::new(UnarchiveFeatureFlagResponse { feature_flag }))
     }
 
     async fn list_activity(

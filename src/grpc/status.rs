@@ -38,6 +38,7 @@ fn code(code: Code) -> Grpc {
 }
 
 fn details(error: Error) -> ErrorDetails {
+    let error = error.into_parts();
     let mut metadata = HashMap::from([
         ("http_status".to_owned(), error.code.http_status().to_string()),
         ("type".to_owned(), error.kind.to_owned()),

@@ -123,9 +123,16 @@ impl BodyKind {
 }
 
 /// A failure, as its caller is told of it.
+///
+/// Its parts are those of [`Failure`]; the box keeps results small.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<Failure>);
+
+/// The parts of an [`Error`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{detail}")]
-pub struct Error {
+pub struct Failure {
     /// Which status it has.
     pub code: Code,
     /// The envelope's `type`.
@@ -144,9 +151,17 @@ pub struct Error {
     source: Option<SharedSource>,
 }
 
+impl std::ops::Deref for Error {
+    type Target = Failure;
+
+    fn deref(&self) -> &Failure {
+        &self.0
+    }
+}
+
 impl Error {
     fn new(code: Code, reason: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Failure {
             code,
             kind: code.default_type(),
             reason: reason.into(),
@@ -155,7 +170,18 @@ impl Error {
             body: BodyKind::Envelope,
             retry_after: None,
             source: None,
-        }
+        }))
+    }
+
+    /// The parts, to be taken apart.
+    #[must_use]
+    pub fn into_parts(self) -> Failure {
+        *self.0
+    }
+
+    fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into().into());
+        self
     }
 
     /// One field does not hold a usable value.
@@ -164,7 +190,7 @@ impl Error {
         reason: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
     ) -> Self {
-        Self { attr: Some(attr.into()), ..Self::new(Code::Invalid, reason, detail) }
+        Self::new(Code::Invalid, reason, detail).on(attr)
     }
 
     /// A rule over several fields is broken.
@@ -179,10 +205,10 @@ impl Error {
 
     /// The body is not JSON.
     pub fn parse(problem: impl std::fmt::Display) -> Self {
-        Self {
-            kind: "invalid_request",
-            ..Self::new(Code::Invalid, "parse_error", format!("JSON parse error - {problem}"))
-        }
+        let detail = format!("JSON parse error - {problem}");
+        let mut error = Self::new(Code::Invalid, "parse_error", detail);
+        error.0.kind = "invalid_request";
+        error
     }
 
     /// No credential was sent.
@@ -239,37 +265,36 @@ impl Error {
 
     /// A defect, or data that is damaged; the source goes to the log.
     pub fn internal(source: impl Into<Source>) -> Self {
-        let error = Self::new(Code::Internal, "error", "A server error occurred.");
-        Self { source: Some(source.into().into()), ..error }
+        Self::new(Code::Internal, "error", "A server error occurred.").with_source(source)
     }
 
     /// The database could not be reached in time; the source goes to the log.
     pub fn unavailable(source: impl Into<Source>) -> Self {
         let detail = "The service is temporarily unavailable. Please try again.";
-        Self {
-            retry_after: Some(Duration::from_secs(1)),
-            source: Some(source.into().into()),
-            ..Self::new(Code::Unavailable, "unavailable", detail)
-        }
+        let mut error = Self::new(Code::Unavailable, "unavailable", detail).with_source(source);
+        error.0.retry_after = Some(Duration::from_secs(1));
+        error
     }
 
     /// The same failure, with the body that the document gives for this operation.
     #[must_use]
-    pub fn with_body(self, body: BodyKind) -> Self {
-        Self { body, ..self }
+    pub fn with_body(mut self, body: BodyKind) -> Self {
+        self.0.body = body;
+        self
     }
 
     /// The same failure, blamed on a field.
     #[must_use]
-    pub fn on(self, attr: impl Into<String>) -> Self {
-        Self { attr: Some(attr.into()), ..self }
+    pub fn on(mut self, attr: impl Into<String>) -> Self {
+        self.0.attr = Some(attr.into());
+        self
     }
 
     /// The causes, outermost first, for a log line.
     #[must_use]
     pub fn causes(&self) -> String {
         let mut causes = Vec::new();
-        let mut next = std::error::Error::source(self);
+        let mut next = std::error::Error::source(&**self);
         while let Some(cause) = next {
             causes.push(cause.to_string());
             next = cause.source();

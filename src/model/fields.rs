@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn code<T: std::fmt::Debug>(result: Result<T>) -> String {
-        result.unwrap_err().reason.into_owned()
+        result.unwrap_err().reason.clone().into_owned()
     }
 
     #[test]

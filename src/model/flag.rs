@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::link::{Link, LinkKind};
+
 /// A person who manages flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -62,6 +64,8 @@ pub struct FeatureFlag {
     pub usage_dashboard: Option<i64>,
     /// Dashboards that people linked to it.
     pub analytics_dashboards: Vec<i64>,
+    /// What other products hold on to it.
+    pub links: Vec<Link>,
     /// Whether views and interactions were seen for it.
     pub has_enriched_analytics: Option<bool>,
     /// Whether it delivers its payload rather than decide.
@@ -103,6 +107,7 @@ impl FeatureFlag {
             performed_rollback: None,
             usage_dashboard: None,
             analytics_dashboards: Vec::new(),
+            links: Vec::new(),
             has_enriched_analytics: Some(false),
             is_remote_configuration: Some(false),
             has_encrypted_payloads: Some(false),
@@ -112,6 +117,17 @@ impl FeatureFlag {
             tags: Vec::new(),
             evaluation_contexts: Vec::new(),
         }
+    }
+
+    /// What people call it: its name, or its key when it has none.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        if self.name.is_empty() { &self.key } else { &self.name }
+    }
+
+    /// What is linked to it of one kind and not deleted there.
+    pub fn live_links(&self, kind: LinkKind) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(move |link| link.is_live(kind))
     }
 
     /// A plain flag for tests.

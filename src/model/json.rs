@@ -1,7 +1,7 @@
 //! What arbitrary JSON means here: when two values are equal, how deep one may
 //! be, and what its types are called in messages.
 //!
-//! Numbers keep the text they came with (serde_json's `arbitrary_precision`),
+//! Numbers keep the text they came with (`arbitrary_precision` of `serde_json`),
 //! so a stored `65` is never shown as `65.0`. Comparing is by value: `50` and
 //! `50.0` are one percentage, and echoing one for the other changes nothing.
 

@@ -5,9 +5,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    caller::{Caller, Scope},
+    caller::{Caller, CredentialKind, Scope},
+    encrypted::{self, Cipher},
     fields::timestamp,
     flag::{FeatureFlag, User},
+    link::{Link, LinkKind},
     status::{self, Status},
 };
 
@@ -23,10 +25,17 @@ pub struct ShownFlag {
 }
 
 impl ShownFlag {
-    /// The flag as `caller` sees it at `now`.
+    /// The flag as `caller` sees it at `now`: encrypted payloads in clear for personal keys alone.
     #[must_use]
-    pub fn to(caller: &Caller, flag: FeatureFlag, now: DateTime<Utc>) -> Self {
+    pub fn to(
+        caller: &Caller,
+        mut flag: FeatureFlag,
+        now: DateTime<Utc>,
+        cipher: &impl Cipher,
+    ) -> Self {
         let status = status::of(&flag, now).status;
+        let reader = (caller.kind == CredentialKind::Personal).then_some(cipher);
+        flag.filters = encrypted::shown(&flag, reader);
         Self { status, can_edit: caller.granted(Scope::FLAG_WRITE).is_ok(), flag }
     }
 
@@ -40,41 +49,42 @@ impl ShownFlag {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let flag = &self.flag;
+        let linked = |kind| flag.live_links(kind).map(Link::to_json).collect::<Vec<_>>();
         json!({
-            "id": flag.id,
-            "name": flag.name,
-            "key": flag.key,
-            "filters": flag.filters,
-            "deleted": flag.deleted,
-            "active": flag.active,
-            "created_by": flag.created_by.as_ref().map(user),
-            "created_at": timestamp(flag.created_at),
-            "updated_at": flag.updated_at.map(timestamp),
-            "version": flag.version,
-            "last_modified_by": flag.last_modified_by.as_ref().map(user),
-            "ensure_experience_continuity": flag.ensure_experience_continuity,
-            "experiment_set": [],
-            "experiment_set_metadata": [],
-            "surveys": [],
-            "features": [],
-            "rollback_conditions": flag.rollback_conditions,
-            "performed_rollback": flag.performed_rollback,
-            "can_edit": self.can_edit,
-            "tags": flag.tags,
-            "evaluation_contexts": flag.evaluation_contexts,
-            "usage_dashboard": flag.usage_dashboard,
-            "analytics_dashboards": flag.analytics_dashboards,
-            "has_enriched_analytics": flag.has_enriched_analytics,
-            "user_access_level": self.access_level(),
-            "is_remote_configuration": flag.is_remote_configuration,
-            "has_encrypted_payloads": flag.has_encrypted_payloads,
-            "status": self.status.upper(),
-            "evaluation_runtime": flag.evaluation_runtime,
-            "bucketing_identifier": flag.bucketing_identifier,
-            "last_called_at": flag.last_called_at.map(timestamp),
-            "is_used_in_replay_settings": false,
-            "archived": flag.archived,
-        })
+                "id": flag.id,
+                "name": flag.name,
+                "key": flag.key,
+                "filters": flag.filters,
+                "deleted": flag.deleted,
+                "active": flag.active,
+                "created_by": flag.created_by.as_ref().map(user),
+                "created_at": timestamp(flag.created_at),
+                "updated_at": flag.updated_at.map(timestamp),
+                "version": flag.version,
+                "last_modified_by": flag.last_modified_by.as_ref().map(user),
+                "ensure_experience_continuity": flag.ensure_experience_continuity,
+        "experiment_set": flag.live_links(LinkKind::Experiment).map(|link| link.ref_id).collect::<Vec<_>>(),
+                "experiment_set_metadata": linked(LinkKind::Experiment),
+                "surveys": linked(LinkKind::Survey),
+                "features": linked(LinkKind::EarlyAccess),
+                "rollback_conditions": flag.rollback_conditions,
+                "performed_rollback": flag.performed_rollback,
+                "can_edit": self.can_edit,
+                "tags": flag.tags,
+                "evaluation_contexts": flag.evaluation_contexts,
+                "usage_dashboard": flag.usage_dashboard,
+                "analytics_dashboards": flag.analytics_dashboards,
+                "has_enriched_analytics": flag.has_enriched_analytics,
+                "user_access_level": self.access_level(),
+                "is_remote_configuration": flag.is_remote_configuration,
+                "has_encrypted_payloads": flag.has_encrypted_payloads,
+                "status": self.status.upper(),
+                "evaluation_runtime": flag.evaluation_runtime,
+                "bucketing_identifier": flag.bucketing_identifier,
+                "last_called_at": flag.last_called_at.map(timestamp),
+                "is_used_in_replay_settings": flag.live_links(LinkKind::Replay).next().is_some(),
+                "archived": flag.archived,
+            })
     }
 }
 

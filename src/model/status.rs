@@ -124,6 +124,13 @@ pub fn full_rollout(filters: &Value) -> Option<FullRollout> {
         .map(|key| FullRollout::Variant(key.to_owned()))
 }
 
+/// Full rollout as lists understand it: a flag without any group counts as stale by itself and
+/// is not listed as such. A known, deliberate mismatch (management-api 3.7).
+#[must_use]
+pub fn is_listed_as_full(filters: &Value) -> bool {
+    !list(filters, "groups").is_empty() && full_rollout(filters).is_some()
+}
+
 /// The variants of a flag; none for a boolean one.
 #[must_use]
 pub fn variants(filters: &Value) -> &[Value] {

@@ -5,15 +5,18 @@
 //! and the first wrong one is reported; then come the rules that look at the
 //! flag as a whole, in [`FlagWrite::apply`].
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
     error::{Error, Result},
     fields,
-    filters::{self, same_meaning},
+    filters::{self, Known, Own, same_meaning},
     flag::FeatureFlag,
     json::{Object, same_double},
+    link::LinkKind,
 };
 
 /// The longest key, in characters.
@@ -41,10 +44,14 @@ pub enum Method {
 }
 
 /// What must be looked up before a write can be judged.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// Whether another live flag of the project has the wanted key.
     pub key_taken: bool,
+    /// What the project knows of the flags and cohorts that the filters refer to.
+    pub known: Known,
+    /// Which of the wanted dashboards the project has.
+    pub dashboards: HashSet<i64>,
 }
 
 /// Which fields came as typed messages, and so without a spelling of their own.
@@ -70,7 +77,10 @@ pub struct FlagWrite {
     ensure_experience_continuity: Option<Option<bool>>,
     rollback_conditions: Option<Value>,
     performed_rollback: Option<Option<bool>>,
+    archived: Option<bool>,
     tags: Option<Vec<String>>,
+    analytics_dashboards: Option<Vec<i64>>,
+    should_create_usage_dashboard: Option<bool>,
     evaluation_contexts: Option<Vec<String>>,
     has_enriched_analytics: Option<Option<bool>>,
     creation_context: Option<String>,
@@ -79,6 +89,8 @@ pub struct FlagWrite {
     evaluation_runtime: Option<Option<String>>,
     bucketing_identifier: Option<Option<String>>,
     last_called_at: Option<Option<DateTime<Utc>>>,
+    /// Judged, and of no effect: there are no folders here.
+    _create_in_folder: Option<String>,
 }
 
 /// The key that a body asks for, as far as it is one, for looking up [`Facts`].
@@ -97,21 +109,25 @@ impl FlagWrite {
         body: &Object,
         method: Method,
         current: &FeatureFlag,
-        facts: Facts,
+        facts: &Facts,
     ) -> Result<Self> {
         let field = |name: &str| body.get(name);
         let boolean = |name| field(name).map(|v| fields::boolean(name, v)).transpose();
         let maybe = |name| field(name).map(|v| fields::nullable_boolean(name, v)).transpose();
         let key = key(body, method, facts)?;
         let is_remote = maybe("is_remote_configuration").ok().flatten();
+        let own = own(current, key.as_deref());
+        let context = filters::Context {
+            creating: method == Method::Create,
+            is_remote_configuration: is_remote.unwrap_or(current.is_remote_configuration)
+                == Some(true),
+            own: &own,
+            known: &facts.known,
+        };
         Ok(Self {
             key,
             name: field("name").map(|v| fields::text("name", v)).transpose()?,
-            filters: filters_field(
-                body,
-                method,
-                is_remote.unwrap_or(current.is_remote_configuration),
-            )?,
+            filters: filters_field(body, method, context)?,
             deleted: boolean("deleted")?,
             active: boolean("active")?,
             created_at: field("created_at")
@@ -125,6 +141,9 @@ impl FlagWrite {
             performed_rollback: maybe("performed_rollback")?,
             tags: field("tags").map(tags).transpose()?,
             evaluation_contexts: field("evaluation_contexts").map(contexts).transpose()?,
+            analytics_dashboards: field("analytics_dashboards")
+                .map(|v| dashboards(v, &facts.dashboards))
+                .transpose()?,
             has_enriched_analytics: maybe("has_enriched_analytics")?,
             creation_context: field("creation_context")
                 .map(|v| fields::choice("creation_context", v, &CREATION_CONTEXTS))
@@ -144,6 +163,11 @@ impl FlagWrite {
             last_called_at: field("last_called_at")
                 .map(|v| fields::nullable("last_called_at", v, fields::datetime))
                 .transpose()?,
+            _create_in_folder: field("_create_in_folder")
+                .map(|v| fields::text("_create_in_folder", v))
+                .transpose()?,
+            should_create_usage_dashboard: boolean("_should_create_usage_dashboard")?,
+            archived: boolean("archived")?,
         })
     }
 
@@ -177,6 +201,7 @@ impl FlagWrite {
             filters: self.filters.unwrap_or_else(|| current.filters.clone()),
             deleted: self.deleted.unwrap_or(current.deleted),
             active: self.active.unwrap_or(current.active),
+            archived: self.archived.unwrap_or(current.archived),
             created_at: created_at.unwrap_or(current.created_at),
             ensure_experience_continuity: self
                 .ensure_experience_continuity
@@ -186,6 +211,9 @@ impl FlagWrite {
                 .unwrap_or_else(|| current.rollback_conditions.clone()),
             performed_rollback: performed.unwrap_or(current.performed_rollback),
             tags: self.tags.unwrap_or_else(|| current.tags.clone()),
+            analytics_dashboards: self
+                .analytics_dashboards
+                .unwrap_or_else(|| current.analytics_dashboards.clone()),
             evaluation_contexts: self
                 .evaluation_contexts
                 .unwrap_or_else(|| current.evaluation_contexts.clone()),
@@ -211,6 +239,12 @@ impl FlagWrite {
         Ok(wanted)
     }
 
+    /// Whether a new flag gets a dashboard of its usage; it does unless the write says no.
+    #[must_use]
+    pub fn wants_usage_dashboard(&self) -> bool {
+        self.should_create_usage_dashboard.unwrap_or(true)
+    }
+
     /// Whether the write is a survey's own, which need not name a context.
     #[must_use]
     pub fn is_from_survey(&self) -> bool {
@@ -218,7 +252,7 @@ impl FlagWrite {
     }
 }
 
-fn key(body: &Object, method: Method, facts: Facts) -> Result<Option<String>> {
+fn key(body: &Object, method: Method, facts: &Facts) -> Result<Option<String>> {
     let Some(value) = body.get("key") else {
         return if method == Method::Patch { Ok(None) } else { Err(fields::required("key")) };
     };
@@ -239,12 +273,23 @@ pub fn key_taken() -> Error {
     Error::field("key", "unique", "There is already a feature flag with this key.")
 }
 
+/// The flag that filters are judged for; before it is created its key is the wanted one.
+fn own(current: &FeatureFlag, wanted_key: Option<&str>) -> Own {
+    let key = if current.key.is_empty() { wanted_key.unwrap_or_default() } else { &current.key };
+    Own {
+        id: (current.id != 0).then_some(current.id),
+        key: key.to_owned(),
+        filters: current.filters.clone(),
+        has_early_access: current.live_links(LinkKind::EarlyAccess).next().is_some(),
+    }
+}
+
 /// On PATCH, filters without `groups` are let go: the stored ones stay (3.5).
-fn filters_field(body: &Object, method: Method, is_remote: Option<bool>) -> Result<Option<Value>> {
-    let context = filters::Context {
-        creating: method == Method::Create,
-        is_remote_configuration: is_remote == Some(true),
-    };
+fn filters_field(
+    body: &Object,
+    method: Method,
+    context: filters::Context<'_>,
+) -> Result<Option<Value>> {
     match body.get("filters") {
         None if context.creating => Ok(Some(filters::initial(context))),
         None => Ok(None),
@@ -253,6 +298,23 @@ fn filters_field(body: &Object, method: Method, is_remote: Option<bool>) -> Resu
         }
         Some(sent) => filters::accept(sent, context).map(Some),
     }
+}
+
+fn dashboards(value: &Value, known: &HashSet<i64>) -> Result<Vec<i64>> {
+    let attr = "analytics_dashboards";
+    let mut ids = Vec::new();
+    for item in fields::list(attr, value)? {
+        let id = fields::integer(attr, item).ok().filter(|id| known.contains(id));
+        let unknown = || {
+            let shown = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            let detail = format!("Invalid pk \"{shown}\" - object does not exist.");
+            Error::field(attr, "does_not_exist", detail)
+        };
+        ids.push(id.ok_or_else(unknown)?);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 fn choice_or_null(body: &Object, name: &str, allowed: &[&str]) -> Result<Option<Option<String>>> {

@@ -98,6 +98,11 @@ impl Call {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters by name; of several with one name, the last.
+    pub(super) fn params(&self) -> Object {
+        self.query.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect()
+    }
+
     /// All parameters, in their order.
     pub(super) fn query(&self) -> &[(String, String)] {
         &self.query

@@ -26,7 +26,7 @@ impl IntoResponse for Error {
         let status = StatusCode::from_u16(self.code.http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = match self.body {
-            BodyKind::Text => (status, self.detail).into_response(),
+            BodyKind::Text => (status, self.detail.clone()).into_response(),
             BodyKind::Empty => status.into_response(),
             _ => (status, Json(body(&self))).into_response(),
         };

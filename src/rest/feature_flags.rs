@@ -12,7 +12,7 @@ use crate::{
     },
     service::{
         Services,
-        flags::Update,
+        flags::{Switch, Update},
         page::{Page, Wanted},
     },
 };
@@ -21,13 +21,34 @@ const A_PAGE: u64 = 100;
 
 pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
     let wanted = Wanted::new(number(&call, "offset").unwrap_or(0), limit(&call));
-    let page = services.list_flags(&*call.caller()?, &call.project()?, wanted).await?;
+    let page =
+        services.list_flags(&*call.caller()?, &call.project()?, &call.params(), wanted).await?;
     Reply::ok(json!({
         "count": page.total,
         "next": next(&call, &page),
         "previous": previous(&call, wanted),
         "results": page.results.iter().map(ShownFlag::to_json).collect::<Vec<_>>(),
     }))
+}
+
+pub(super) async fn matching_ids(services: Services, call: Call) -> Result<Reply> {
+    let ids =
+        services.matching_flag_ids(&*call.caller()?, &call.project()?, &call.params()).await?;
+    Reply::ok(json!({"ids": ids, "total": ids.len()}))
+}
+
+pub(super) async fn dependents(services: Services, call: Call) -> Result<Reply> {
+    let caller = call.caller()?;
+    let flags = services.dependent_flags(&caller, &call.project()?, call.id("id")?).await?;
+    let shown =
+        flags.iter().map(|flag| json!({"id": flag.id, "key": flag.key, "name": flag.title()}));
+    Reply::ok(shown.collect())
+}
+
+pub(super) async fn switch(services: Services, call: Call, switch: Switch) -> Result<Reply> {
+    let caller = call.caller()?;
+    let flag = services.switch_flag(&caller, &call.project()?, call.id("id")?, switch).await?;
+    Reply::ok(flag.to_json())
 }
 
 pub(super) async fn create(services: Services, call: Call) -> Result<Reply> {

@@ -12,7 +12,7 @@ use crate::{
         caller::Scope,
         error::{BodyKind, Error, Result},
     },
-    service::Services,
+    service::{Services, flags::Switch},
 };
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
@@ -31,11 +31,22 @@ pub(super) fn find(rpc: &str) -> Handler {
             |services, call| Box::pin($function(services, call))
         };
     }
+    macro_rules! switch {
+        ($switch:ident) => {
+            |services, call| Box::pin(feature_flags::switch(services, call, Switch::$switch))
+        };
+    }
     match rpc.strip_prefix("flagstaff.v1.").unwrap_or(rpc) {
         "FeatureFlagService.ListFeatureFlags" => handler!(feature_flags::list),
         "FeatureFlagService.CreateFeatureFlag" => handler!(feature_flags::create),
         "FeatureFlagService.GetFeatureFlag" => handler!(feature_flags::get),
         "FeatureFlagService.UpdateFeatureFlag" => handler!(feature_flags::update),
+        "FeatureFlagService.ListMatchingFeatureFlagIds" => handler!(feature_flags::matching_ids),
+        "FeatureFlagService.ListDependentFlags" => handler!(feature_flags::dependents),
+        "FeatureFlagService.EnableFeatureFlag" => switch!(Enable),
+        "FeatureFlagService.DisableFeatureFlag" => switch!(Disable),
+        "FeatureFlagService.ArchiveFeatureFlag" => switch!(Archive),
+        "FeatureFlagService.UnarchiveFeatureFlag" => switch!(Unarchive),
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
         "ProjectService.GetProject" => handler!(projects::get),

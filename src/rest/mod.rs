@@ -1,9 +1,9 @@
 //! The REST edge: the documented paths over the same use-cases that gRPC calls.
 //!
 //! The management paths are not written here: they are read from the
-//! `google.api.http` options of the contract ([`paths`]), and each is joined to
-//! the handler of its RPC ([`handlers`]). A handler decodes, calls, encodes.
-//! What real clients speak beside them is in [`wires`].
+//! `google.api.http` options of the contract (`paths`), and each is joined to
+//! the handler of its RPC (`handlers`). A handler decodes, calls, encodes.
+//! What real clients speak beside them is in `wires`.
 
 mod activity;
 mod body;

@@ -17,6 +17,7 @@ use crate::{
     auth::Authenticator,
     clock::Clock,
     config::ServeSettings,
+    encryption::Encryptor,
     grpc,
     model::error::Error,
     rest,
@@ -76,10 +77,10 @@ impl Server {
         let ops = bind(settings.ops_listen, "--ops-listen (FLAGSTAFF_OPS_LISTEN)").await?;
         encryption::check(&settings, database_url)?;
         let store = open(&settings, database_url).await?;
-        encryption::prepare(&settings, database_url)?;
+        let encryptor = Encryptor::new(&encryption::prepare(&settings, database_url)?);
         let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
-        let services = Services::new(store.clone(), snapshots.clone(), clock.clone());
+        let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
         snapshots.warm().await?;
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock);

@@ -8,12 +8,15 @@ pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
 pub(crate) mod evaluation;
+mod flag_log;
+mod flag_rules;
 pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod page;
 pub(crate) mod projects;
+mod usage_dashboard;
 
-use crate::{clock::Clock, snapshot::Snapshots, store::Store};
+use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
 
 /// What every use-case stands on. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,12 +24,13 @@ pub struct Services {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Clock,
+    pub(crate) encryptor: Encryptor,
 }
 
 impl Services {
     /// The use-cases over one store.
     #[must_use]
-    pub fn new(store: Store, snapshots: Snapshots, clock: Clock) -> Self {
-        Self { store, snapshots, clock }
+    pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
+        Self { store, snapshots, clock, encryptor }
     }
 }

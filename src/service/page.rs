@@ -40,6 +40,16 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// The wanted part of a list that is at hand as a whole.
+    pub(crate) fn cut<T>(self, all: Vec<T>) -> Page<T> {
+        let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+        let at = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let results = all.into_iter().skip(at(self.offset)).take(at(self.limit)).collect();
+        Page { results, total, wanted: self }
+    }
+}
+
 /// A part of a list, and how long the whole of it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Page<T> {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::ProjectSnapshot;
 use crate::{
     engine::{Flag, FlagSet, FlagSource, Matching, Settings},
-    model::{error::Result, flag::FeatureFlag, project::Project},
+    model::{error::Result, flag::FeatureFlag, link::LinkKind, project::Project},
     store::{Store, changes::Changes},
 };
 
@@ -49,7 +49,7 @@ fn compiled(flag: &FeatureFlag) -> Arc<Flag> {
         bucketing_identifier: flag.bucketing_identifier.as_deref(),
         evaluation_contexts: &flag.evaluation_contexts,
         has_encrypted_payloads: flag.has_encrypted_payloads == Some(true),
-        has_experiment: false,
+        has_experiment: flag.live_links(LinkKind::Experiment).next().is_some(),
     }))
 }
 

@@ -3,7 +3,7 @@
 //! A [`ProjectSnapshot`] is never changed, only replaced by a newer one, so a
 //! reader holds a consistent state for as long as it likes and takes no lock.
 //! Snapshots follow the database by revision: after a change of its own a
-//! process patches at once, of others' changes it hears through [`changes`].
+//! process patches at once, of others' changes it hears through `changes`.
 //! With the database gone they stay as they are, and evaluation goes on.
 
 mod changes;

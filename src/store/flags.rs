@@ -1,35 +1,25 @@
 //! Feature flags: read whole, written with the columns that queries need.
 
-use std::collections::HashMap;
-
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqlErr, sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, SqlErr, sea_query::LockType,
 };
 use serde_json::Value;
 
 use super::{
     ProjectWrite, Store,
-    entity::{feature_flag, feature_flag_dashboard},
-    failure, flags_labels,
+    entity::{feature_flag, flag_dependency},
+    failure, flag_links, flags_labels,
     project_write::Kind,
     stored_json, users,
 };
 use crate::model::{
     error::{Error, Result},
     flag::{FeatureFlag, User},
+    flag_filter::loosened,
     status,
     write::key_taken,
 };
-
-/// Which flags of a project's list are wanted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FlagPage {
-    /// How many to leave out, newest first.
-    pub(crate) offset: u64,
-    /// How many at most.
-    pub(crate) limit: u64,
-}
 
 impl Store {
     /// A flag by number, softly deleted ones included.
@@ -37,41 +27,41 @@ impl Store {
         find(self.reader(), project_id, id).await
     }
 
-    /// Live flags, newest first.
-    pub(crate) async fn flags(&self, project_id: i64, page: FlagPage) -> Result<Vec<FeatureFlag>> {
-        let rows = live(project_id)
-            .filter(feature_flag::Column::Internal.eq(false))
-            .order_by_desc(feature_flag::Column::CreatedAt)
-            .order_by_desc(feature_flag::Column::Id)
-            .offset(page.offset)
-            .limit(page.limit)
-            .all(self.reader())
-            .await
-            .map_err(failure)?;
-        whole(self.reader(), rows).await
-    }
-
-    /// The live flags among `ids`, or all live ones, for evaluation.
+    /// What evaluation reads of a project: the flags among `ids`, or all.
+    ///
+    /// Softly deleted flags are left out, but for those that others still read: evaluation
+    /// tells a deleted dependency from one that never was.
     pub(crate) async fn definitions(
         &self,
         project_id: i64,
         ids: Option<&[i64]>,
     ) -> Result<Vec<FeatureFlag>> {
-        let mut query = live(project_id);
+        let read_by_others = flag_dependency::Entity::find()
+            .select_only()
+            .column(flag_dependency::Column::DependsOnId)
+            .filter(flag_dependency::Column::ProjectId.eq(project_id));
+        let kept = Condition::any()
+            .add(feature_flag::Column::Deleted.eq(false))
+            .add(feature_flag::Column::Id.in_subquery(read_by_others.into_query()));
+        let mut query = of_project(project_id).filter(kept);
         if let Some(ids) = ids {
             query = query.filter(feature_flag::Column::Id.is_in(ids.iter().copied()));
         }
         let rows = query.order_by_asc(feature_flag::Column::Key).all(self.reader()).await;
         let mut flags = rows.map_err(failure)?.into_iter().map(bare).collect::<Result<Vec<_>>>()?;
         flags_labels::add_contexts(self.reader(), project_id, &mut flags).await?;
+        flag_links::add(self.reader(), project_id, &mut flags).await?;
         Ok(flags)
     }
 }
 
-fn live(project_id: i64) -> sea_orm::Select<feature_flag::Entity> {
-    feature_flag::Entity::find()
-        .filter(feature_flag::Column::ProjectId.eq(project_id))
-        .filter(feature_flag::Column::Deleted.eq(false))
+fn of_project(project_id: i64) -> Select<feature_flag::Entity> {
+    feature_flag::Entity::find().filter(feature_flag::Column::ProjectId.eq(project_id))
+}
+
+/// Flags that are not softly deleted.
+pub(super) fn live(project_id: i64) -> Select<feature_flag::Entity> {
+    of_project(project_id).filter(feature_flag::Column::Deleted.eq(false))
 }
 
 async fn find(
@@ -84,7 +74,7 @@ async fn find(
     Ok(flags.into_iter().next())
 }
 
-fn by_id(project_id: i64, id: i64) -> sea_orm::Select<feature_flag::Entity> {
+fn by_id(project_id: i64, id: i64) -> Select<feature_flag::Entity> {
     feature_flag::Entity::find_by_id(id).filter(feature_flag::Column::ProjectId.eq(project_id))
 }
 
@@ -94,6 +84,17 @@ impl ProjectWrite {
         let locked = by_id(self.project.id, id).lock(LockType::NoKeyUpdate);
         let row = locked.one(&self.txn).await.map_err(failure)?;
         Ok(whole(&self.txn, row.into_iter().collect()).await?.into_iter().next())
+    }
+
+    /// Whether any flag, softly deleted or live, has this key.
+    pub(crate) async fn has_key(&self, key: &str) -> Result<bool> {
+        Ok(self.key_holder(key).await?.is_some())
+    }
+
+    /// Gives a softly deleted flag another key, so that its own can be used anew.
+    pub(crate) async fn rename_flag(&mut self, id: i64, key: String) -> Result<()> {
+        let row = feature_flag::ActiveModel { id: Set(id), key: Set(key), ..Default::default() };
+        row.update(&self.txn).await.map(|_| ()).map_err(failure)
     }
 
     /// The flag that holds a key, softly deleted or live.
@@ -122,6 +123,8 @@ impl ProjectWrite {
         self.touch(Kind::Flag, id, false);
         flags_labels::replace_tags(self, id, &flag.tags).await?;
         flags_labels::replace_contexts(self, id, &flag.evaluation_contexts).await?;
+        flag_links::replace_dashboards(self, id, &flag.analytics_dashboards).await?;
+        self.replace_references(flag, id).await?;
         Ok(id)
     }
 
@@ -145,6 +148,12 @@ impl ProjectWrite {
         }
         if before.evaluation_contexts != after.evaluation_contexts {
             flags_labels::replace_contexts(self, after.id, &after.evaluation_contexts).await?;
+        }
+        if before.analytics_dashboards != after.analytics_dashboards {
+            flag_links::replace_dashboards(self, after.id, &after.analytics_dashboards).await?;
+        }
+        if before.filters != after.filters {
+            self.replace_references(after, after.id).await?;
         }
         Ok(())
     }
@@ -201,14 +210,21 @@ fn columns(flag: &FeatureFlag) -> feature_flag::ActiveModel {
         bucketing_identifier: Set(flag.bucketing_identifier.clone()),
         last_called_at: Set(flag.last_called_at),
         has_variants: Set(!status::variants(&flag.filters).is_empty()),
-        fully_rolled_out: Set(status::full_rollout(&flag.filters).is_some()),
-        search_text: Set(format!("{}\n{}", flag.key, flag.name).to_lowercase()),
+        fully_rolled_out: Set(status::is_listed_as_full(&flag.filters)),
+        search_text: Set(search_text(flag)),
         ..Default::default()
     }
 }
 
+/// What searches look in: key and name in lower case, as typed and with separators loosened.
+fn search_text(flag: &FeatureFlag) -> String {
+    let typed = format!("{}\n{}", flag.key, flag.name).to_lowercase();
+    let loose = [&flag.key, &flag.name].map(|text| loosened(&text.to_lowercase()));
+    format!("{typed}\n{}", loose.join("\n"))
+}
+
 /// Rows with all that hangs on them, in the order given.
-async fn whole(
+pub(super) async fn whole(
     connection: &impl ConnectionTrait,
     rows: Vec<feature_flag::Model>,
 ) -> Result<Vec<FeatureFlag>> {
@@ -224,28 +240,9 @@ async fn whole(
     let mut flags = rows.into_iter().map(signed).collect::<Result<Vec<_>>>()?;
     flags_labels::add_tags(connection, project_id, &mut flags).await?;
     flags_labels::add_contexts(connection, project_id, &mut flags).await?;
-    add_dashboards(connection, &mut flags).await?;
+    flag_links::add(connection, project_id, &mut flags).await?;
+    flag_links::add_dashboards(connection, project_id, &mut flags).await?;
     Ok(flags)
-}
-
-async fn add_dashboards(
-    connection: &impl ConnectionTrait,
-    flags: &mut [FeatureFlag],
-) -> Result<()> {
-    let links = feature_flag_dashboard::Entity::find()
-        .filter(feature_flag_dashboard::Column::FlagId.is_in(flags.iter().map(|flag| flag.id)))
-        .order_by_asc(feature_flag_dashboard::Column::DashboardId)
-        .all(connection)
-        .await
-        .map_err(failure)?;
-    let mut of_flag: HashMap<i64, Vec<i64>> = HashMap::new();
-    for link in links {
-        of_flag.entry(link.flag_id).or_default().push(link.dashboard_id);
-    }
-    for flag in flags {
-        flag.analytics_dashboards = of_flag.remove(&flag.id).unwrap_or_default();
-    }
-    Ok(())
 }
 
 /// What the row alone says.
@@ -272,6 +269,7 @@ fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
         performed_rollback: row.performed_rollback,
         usage_dashboard: row.usage_dashboard_id,
         analytics_dashboards: Vec::new(),
+        links: Vec::new(),
         has_enriched_analytics: row.has_enriched_analytics,
         is_remote_configuration: row.is_remote_configuration,
         has_encrypted_payloads: row.has_encrypted_payloads,

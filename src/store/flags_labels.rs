@@ -20,7 +20,7 @@ use crate::model::{error::Result, flag::FeatureFlag};
 
 /// Beyond this many flags all links of the project are read: databases bound the
 /// number of values in a statement.
-const MOST_NAMED: usize = 10_000;
+pub(super) const MOST_NAMED: usize = 10_000;
 
 macro_rules! labels {
     ($add:ident, $replace:ident, $field:ident, $name:ident, $link:ident, $id:ident, $Id:ident, $what:literal) => {

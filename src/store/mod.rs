@@ -2,15 +2,19 @@
 //!
 //! There is one store over SQLite or PostgreSQL. Callers see nouns of `model`
 //! and its [`Error`]; entities and driver errors stop here. Everything that
-//! changes a project goes through a [`ProjectWrite`], which holds the project's
+//! changes a project goes through a `ProjectWrite`, which holds the project's
 //! row lock, keeps its totals and announces its new revision in the same
 //! transaction.
 
 pub(crate) mod activity;
 pub(crate) mod changes;
 mod connect;
+pub(crate) mod dashboards;
 mod entity;
-pub(crate) mod flags;
+mod facts;
+mod flag_links;
+pub(crate) mod flag_list;
+mod flags;
 mod flags_labels;
 pub(crate) mod keys;
 pub(crate) mod listen;

@@ -105,6 +105,7 @@ async fn a_typed_whole_number_is_stored_whole(service: &Service) {
     let (id, _) = service.create(json!({"key": "typed"})).await;
     let property = PropertyFilter {
         key: "age".into(),
+        r#type: flagstaff::wire::v1::PropertyType::Person.into(),
         value: Some(prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(65.0)) }),
         ..Default::default()
     };

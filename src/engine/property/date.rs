@@ -55,6 +55,11 @@ impl DateTest {
     }
 }
 
+/// Whether a filter that holds the value can ever be compared with.
+pub(in crate::engine) fn is_date(filter: &Value) -> bool {
+    filter.as_str().is_some_and(|text| parse(text).is_some())
+}
+
 /// A number, or the text of one, counts seconds since 1970.
 fn property_instant(property: &Value, terms: &Terms) -> Option<DateTime<Utc>> {
     match property {

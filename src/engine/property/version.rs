@@ -46,6 +46,11 @@ impl VersionTest {
     }
 }
 
+/// Whether a filter that holds the value can ever be compared with.
+pub(in crate::engine) fn is_version(filter: &Value) -> bool {
+    filter.is_string() && parse(filter).is_some()
+}
+
 /// Reads `v3.08-rc.1` as `3.8.0-rc.1`.
 fn parse(value: &Value) -> Option<Version> {
     let text = form::form(value);

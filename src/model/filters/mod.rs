@@ -6,9 +6,14 @@
 //! 3.5, and answers the normalised value.
 
 mod conditions;
+mod dependencies;
+mod known;
 mod meaning;
 mod normalise;
+mod operators;
+mod pattern;
 mod payloads;
+mod properties;
 mod variants;
 
 use serde_json::{Value, json};
@@ -19,6 +24,7 @@ use super::{
     json::{Object, canonical, type_name},
 };
 
+pub use known::{Grammar, Known, KnownCohort, KnownFlag, Own, References};
 pub use meaning::same_meaning;
 
 /// The largest normalised value that is stored, as compact JSON in UTF-8 bytes.
@@ -26,11 +32,15 @@ pub const MAX_BYTES: usize = 512 * 1024;
 
 /// What the checks need to know beside the value itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Context {
+pub struct Context<'a> {
     /// A creation; it must bring a condition, and other methods may bring none.
     pub creating: bool,
     /// Whether the flag is, or becomes, a remote configuration.
     pub is_remote_configuration: bool,
+    /// The flag that the filters are for.
+    pub own: &'a Own,
+    /// What the project knows.
+    pub known: &'a Known,
 }
 
 /// Checks a value and normalises it.
@@ -38,24 +48,36 @@ pub struct Context {
 /// # Errors
 ///
 /// `attr: filters` with the message of the first check that fails.
-pub fn accept(sent: &Value, context: Context) -> Result<Value> {
+pub fn accept(sent: &Value, context: Context<'_>) -> Result<Value> {
     let mut filters = fields::object("filters", sent)?.clone();
     if fields::any("filters", sent).is_err() {
         return Err(refuse("Null characters are not allowed."));
     }
     filters.entry("groups").or_insert_with(|| json!([]));
-    conditions::check(&filters, context.creating)?;
-    variants::check(&filters)?;
-    payloads::check(&filters)?;
+    check(&filters, context)?;
     normalise::apply(&mut filters, context);
     let filters = Value::Object(filters);
     check_size(&filters)?;
     Ok(filters)
 }
 
+/// Checks 2–30, in their order.
+fn check(filters: &Object, context: Context<'_>) -> Result<()> {
+    conditions::check(filters, context.creating)?;
+    let groups = properties::groups(filters)?;
+    properties::check_patterns(&groups, context.own)?;
+    variants::check_percentages(filters)?;
+    properties::check_early_access(&groups, context.own)?;
+    properties::check_types(&groups)?;
+    dependencies::check(&groups, context.own, context.known)?;
+    variants::check_whole(filters)?;
+    operators::check(&groups, context.known)?;
+    payloads::check(filters)
+}
+
 /// The filters of a flag that was created without any.
 #[must_use]
-pub fn initial(context: Context) -> Value {
+pub fn initial(context: Context<'_>) -> Value {
     let mut filters = Object::new();
     filters.insert("groups".into(), json!([]));
     if context.is_remote_configuration {

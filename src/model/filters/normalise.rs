@@ -8,7 +8,7 @@ use crate::model::json::Object;
 
 const AGGREGATION: &str = "aggregation_group_type_index";
 
-pub(super) fn apply(filters: &mut Object, context: Context) {
+pub(super) fn apply(filters: &mut Object, context: Context<'_>) {
     if context.creating && context.is_remote_configuration {
         full_rollout(filters);
     }

@@ -11,7 +11,8 @@ use crate::model::{
     json::{Object, type_name},
 };
 
-pub(super) fn check(filters: &Object) -> Result<()> {
+/// Check 9.
+pub(super) fn check_percentages(filters: &Object) -> Result<()> {
     let variants = listed(filters)?;
     for (index, variant) in variants.iter().enumerate() {
         let path = format!("multivariate.variants[{index}].rollout_percentage");
@@ -20,6 +21,12 @@ pub(super) fn check(filters: &Object) -> Result<()> {
             return Err(refuse(format!("multivariate.variants[{index}].key must be a string")));
         }
     }
+    Ok(())
+}
+
+/// Checks 16 and 17.
+pub(super) fn check_whole(filters: &Object) -> Result<()> {
+    let variants = listed(filters)?;
     shares(&variants)?;
     overrides(filters, &variants)
 }

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use serde_json::json;
 
 use super::*;
@@ -6,9 +8,20 @@ fn body(value: Value) -> Object {
     value.as_object().expect("an object").clone()
 }
 
+fn facts(key_taken: bool) -> Facts {
+    let grammar = filters::Grammar { is_date: |_| true, is_version: |_| true };
+    let known = Known {
+        flags: HashMap::new(),
+        dependencies: HashMap::new(),
+        cohorts: HashMap::new(),
+        grammar,
+    };
+    Facts { key_taken, known, dashboards: HashSet::from([3]) }
+}
+
 fn write(sent: Value, method: Method) -> Result<FeatureFlag> {
     let current = FeatureFlag::example();
-    FlagWrite::parse(&body(sent), method, &current, Facts::default())?.apply(&current, method)
+    FlagWrite::parse(&body(sent), method, &current, &facts(false))?.apply(&current, method)
 }
 
 #[test]
@@ -32,6 +45,16 @@ fn the_first_wrong_field_is_reported_with_its_code() {
         (json!({"key": "k", "tags": "a"}), "tags", "not_a_list"),
         (json!({"key": "k", "tags": [1]}), "tags", "invalid_input"),
         (json!({"key": "k", "evaluation_contexts": {}}), "evaluation_contexts", "not_a_list"),
+        (
+            json!({"key": "k", "analytics_dashboards": [3, 4]}),
+            "analytics_dashboards",
+            "does_not_exist",
+        ),
+        (
+            json!({"key": "k", "_should_create_usage_dashboard": 7}),
+            "_should_create_usage_dashboard",
+            "invalid_input",
+        ),
         (json!({"key": "k", "creation_context": "x"}), "creation_context", "invalid_choice"),
         (json!({"key": "k", "evaluation_runtime": "both"}), "evaluation_runtime", "invalid_choice"),
         (
@@ -51,9 +74,8 @@ fn the_first_wrong_field_is_reported_with_its_code() {
 #[test]
 fn a_taken_key_is_reported_before_a_misspelt_one() {
     let current = FeatureFlag::example();
-    let facts = Facts { key_taken: true };
     let sent = body(json!({"key": "a b"}));
-    let error = FlagWrite::parse(&sent, Method::Create, &current, facts).unwrap_err();
+    let error = FlagWrite::parse(&sent, Method::Create, &current, &facts(true)).unwrap_err();
     assert_eq!(error.reason, "unique");
 }
 
@@ -71,7 +93,7 @@ fn rules_over_the_whole_flag_look_at_its_effective_state() {
     ];
     for sent in cases {
         let error = write(sent.clone(), Method::Patch).expect_err(&sent.to_string());
-        assert_eq!((error.attr, error.reason.as_ref()), (None, "invalid_input"), "{sent}");
+        assert_eq!((error.attr.as_deref(), error.reason.as_ref()), (None, "invalid_input"), "{sent}");
     }
     let both = json!({"has_encrypted_payloads": true, "is_remote_configuration": true});
     assert!(write(both, Method::Patch).is_ok());
@@ -85,7 +107,7 @@ fn a_combination_that_is_already_stored_may_stay() {
         ..FeatureFlag::example()
     };
     let parsed =
-        FlagWrite::parse(&body(json!({"name": "x"})), Method::Patch, &current, Facts::default());
+        FlagWrite::parse(&body(json!({"name": "x"})), Method::Patch, &current, &facts(false));
     assert!(parsed.unwrap().apply(&current, Method::Patch).is_ok());
 }
 
@@ -109,7 +131,7 @@ fn too_many_or_odd_contexts_are_refused_without_a_field() {
         (json!(["x".repeat(256)]), "Invalid evaluation context name."),
     ] {
         let error = write(json!({"evaluation_contexts": contexts}), Method::Patch).unwrap_err();
-        assert_eq!((error.detail.as_str(), error.attr), (detail, None));
+        assert_eq!((error.detail.as_str(), error.attr.as_deref()), (detail, None));
     }
 }
 

@@ -220,6 +220,9 @@ mod tests {
 
     use super::*;
 
+    /// Names and values.
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+
     const LIMIT: usize = 10_000;
     const BODY: &[u8] = br#"{"token": "phc_1", "$distinct_id": 8675309, "groups": null, "flag_keys_to_evaluate": ["a"]}"#;
 
@@ -242,7 +245,7 @@ mod tests {
         let base64 = BASE64_STANDARD.encode(BODY);
         let form =
             form_urlencoded::Serializer::new(String::new()).append_pair("data", &base64).finish();
-        let cases: [(&[(&str, &str)], &str, Vec<u8>); 6] = [
+        let cases: [(Headers<'_>, &str, Vec<u8>); 6] = [
             (&[("content-type", "application/json")], "v=2", BODY.to_vec()),
             (&[], "v=2", BODY.to_vec()),
             (&[("content-encoding", "gzip")], "v=2", gzip(BODY)),

@@ -1,12 +1,19 @@
 //! A flag on its way out to gRPC.
 
+use prost_types::Struct;
+
 use super::{
     filters,
-    values::{timestamp, to_wire},
+    values::{timestamp, to_struct, to_wire},
 };
 use crate::{
-    model::{flag, shown::ShownFlag, status::Status},
-    wire::v1::{FeatureFlag, FeatureFlagStatus, User},
+    model::{
+        flag,
+        link::{Link, LinkKind},
+        shown::ShownFlag,
+        status::Status,
+    },
+    wire::v1::{DependentFlag, ExperimentMetadata, FeatureFlag, FeatureFlagStatus, User},
 };
 
 /// A shown flag as a message.
@@ -15,6 +22,8 @@ pub fn flag(shown: ShownFlag) -> FeatureFlag {
     let status = status(shown.status);
     let access_level = shown.access_level().to_owned();
     let flag = shown.flag;
+    let links = flag.links.clone();
+    let of_kind = |kind| links.iter().filter(move |link: &&Link| link.is_live(kind));
     FeatureFlag {
         id: flag.id,
         name: flag.name,
@@ -29,10 +38,10 @@ pub fn flag(shown: ShownFlag) -> FeatureFlag {
         version: flag.version,
         last_modified_by: flag.last_modified_by.map(user),
         ensure_experience_continuity: flag.ensure_experience_continuity,
-        experiment_set: Vec::new(),
-        experiment_set_metadata: Vec::new(),
-        surveys: Vec::new(),
-        features: Vec::new(),
+        experiment_set: of_kind(LinkKind::Experiment).map(|link| link.ref_id).collect(),
+        experiment_set_metadata: of_kind(LinkKind::Experiment).map(experiment).collect(),
+        surveys: of_kind(LinkKind::Survey).map(summary).collect(),
+        features: of_kind(LinkKind::EarlyAccess).map(summary).collect(),
         rollback_conditions: (!flag.rollback_conditions.is_null())
             .then(|| to_wire(&flag.rollback_conditions)),
         rollback_conditions_json: flag.rollback_conditions.to_string(),
@@ -50,9 +59,27 @@ pub fn flag(shown: ShownFlag) -> FeatureFlag {
         evaluation_runtime: flag.evaluation_runtime,
         bucketing_identifier: flag.bucketing_identifier,
         last_called_at: flag.last_called_at.map(timestamp),
-        is_used_in_replay_settings: false,
+        is_used_in_replay_settings: of_kind(LinkKind::Replay).next().is_some(),
         archived: flag.archived,
     }
+}
+
+/// A flag that reads another, in short.
+#[must_use]
+pub fn dependent(flag: flag::FeatureFlag) -> DependentFlag {
+    DependentFlag { id: flag.id, name: flag.title().to_owned(), key: flag.key }
+}
+
+fn experiment(link: &Link) -> ExperimentMetadata {
+    ExperimentMetadata {
+        id: link.ref_id,
+        name: link.name.clone(),
+        is_running: Some(link.is_running()),
+    }
+}
+
+fn summary(link: &Link) -> Struct {
+    link.to_json().as_object().map(to_struct).unwrap_or_default()
 }
 
 fn status(status: Status) -> FeatureFlagStatus {

@@ -1,6 +1,7 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod filter;
 mod filters;
 mod flag;
 mod input;
@@ -9,7 +10,8 @@ mod project;
 mod values;
 
 pub use activity::activity;
-pub use flag::flag;
+pub use filter::{list_filter, matching_filter};
+pub use flag::{dependent, flag};
 pub use input::{FlagInput, created, updated};
 pub use project::{project, project_update};
 pub use values::{object_from_struct, timestamp};

@@ -1,0 +1,264 @@
+//! What becomes of the payload of a flag whose payloads are encrypted
+//! (management-api 3.9). The cipher itself is the caller's.
+
+use serde_json::{Value, json};
+
+use super::{
+    error::{Error, Result},
+    flag::FeatureFlag,
+    json::Object,
+};
+
+/// What callers see in place of a payload they may not read; JSON text, quotes included.
+pub const REDACTED: &str = "\"********* (encrypted)\"";
+
+/// The two directions of a cipher.
+pub trait Cipher {
+    /// The token that stands for a text.
+    ///
+    /// # Errors
+    ///
+    /// When there is no key.
+    fn encrypt(&self, text: &str) -> Result<String>;
+
+    /// The text of a token; `None` when no key fits.
+    fn decrypt(&self, token: &str) -> Option<String>;
+}
+
+fn is_encrypted(flag: &FeatureFlag) -> bool {
+    flag.has_encrypted_payloads == Some(true)
+}
+
+/// The payload of a flag, which for a remote configuration is the one of `true`.
+#[must_use]
+pub fn payload(filters: &Value) -> Option<&str> {
+    filters.get("payloads")?.get("true")?.as_str()
+}
+
+fn set(filters: &mut Value, text: Option<String>) {
+    let Some(filters) = filters.as_object_mut() else { return };
+    match text {
+        Some(text) => {
+            let payloads = filters.entry("payloads").or_insert_with(|| json!({}));
+            if !payloads.is_object() {
+                *payloads = Value::Object(Object::new());
+            }
+            payloads["true"] = Value::String(text);
+        }
+        None => {
+            if let Some(payloads) = filters.get_mut("payloads").and_then(Value::as_object_mut) {
+                payloads.shift_remove("true");
+            }
+        }
+    }
+}
+
+/// Makes sure that what is stored of `after` is a token exactly when it should be.
+///
+/// `before` is the flag as stored, `None` at creation; `sent_filters` whether the write brought any.
+///
+/// # Errors
+///
+/// `Invalid` when an encrypted flag would be left without a payload; whatever the cipher refuses.
+pub fn seal(
+    after: &mut FeatureFlag,
+    before: Option<&FeatureFlag>,
+    sent_filters: bool,
+    cipher: &impl Cipher,
+) -> Result<()> {
+    let stored = before.filter(|flag| is_encrypted(flag)).and_then(|flag| payload(&flag.filters));
+    let was_encrypted = before.is_some_and(is_encrypted);
+    match (was_encrypted, is_encrypted(after)) {
+        (false, false) => Ok(()),
+        (true, false) => {
+            unseal(after, stored, sent_filters);
+            Ok(())
+        }
+        (true, true) if !sent_filters => Ok(()),
+        (_, true) => {
+            let token = token(payload(&after.filters), stored, cipher)?;
+            set(&mut after.filters, Some(token));
+            Ok(())
+        }
+    }
+}
+
+/// The token to store: of a fresh text, else the one there is.
+fn token(sent: Option<&str>, stored: Option<&str>, cipher: &impl Cipher) -> Result<String> {
+    let fresh = sent.filter(|text| !text.is_empty() && *text != REDACTED && Some(*text) != stored);
+    let unchanged =
+        |text: &str| stored.filter(|token| cipher.decrypt(token).as_deref() == Some(text));
+    match (fresh, stored) {
+        // Somebody who reads the payload in clear and echoes it has changed nothing.
+        (Some(text), _) => {
+            unchanged(text).map_or_else(|| cipher.encrypt(text), |token| Ok(token.to_owned()))
+        }
+        (None, Some(token)) => Ok(token.to_owned()),
+        (None, None) => Err(Error::rule(
+            "An encrypted payload is required when has_encrypted_payloads is true.",
+        )),
+    }
+}
+
+/// Turning encryption off must never make a token readable as if it were a payload.
+fn unseal(after: &mut FeatureFlag, stored: Option<&str>, sent_filters: bool) {
+    let sent = payload(&after.filters).filter(|_| sent_filters);
+    let fresh = sent.filter(|text| *text != REDACTED && Some(*text) != stored).map(str::to_owned);
+    set(&mut after.filters, fresh);
+}
+
+/// Filters as they are shown: in clear to those who may read, else redacted.
+#[must_use]
+pub fn shown(flag: &FeatureFlag, reader: Option<&impl Cipher>) -> Value {
+    if !is_encrypted(flag) {
+        return flag.filters.clone();
+    }
+    let mut filters = flag.filters.clone();
+    let payloads = filters.get_mut("payloads").and_then(Value::as_object_mut);
+    for payload in payloads.into_iter().flat_map(Object::values_mut) {
+        let clear = payload.as_str().and_then(|token| reader?.decrypt(token));
+        *payload = Value::String(clear.unwrap_or_else(|| REDACTED.to_owned()));
+    }
+    filters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Turns a text around: enough to see which way it went.
+    struct Mirror;
+
+    impl Cipher for Mirror {
+        fn encrypt(&self, text: &str) -> Result<String> {
+            Ok(format!("~{}", text.chars().rev().collect::<String>()))
+        }
+
+        fn decrypt(&self, token: &str) -> Option<String> {
+            Some(token.strip_prefix('~')?.chars().rev().collect())
+        }
+    }
+
+    fn flag(encrypted: bool, payload: Option<&str>) -> FeatureFlag {
+        let mut flag = FeatureFlag {
+            has_encrypted_payloads: Some(encrypted),
+            is_remote_configuration: Some(true),
+            ..FeatureFlag::example()
+        };
+        set(&mut flag.filters, payload.map(str::to_owned));
+        flag
+    }
+
+    #[test]
+    fn what_is_stored_is_a_token_exactly_when_it_should_be() {
+        let (on, off) = (true, false);
+        let cases = [
+            (
+                "a fresh text is encrypted",
+                Some(flag(on, Some("~1"))),
+                flag(on, Some("23")),
+                true,
+                Some("~32"),
+            ),
+            (
+                "the redacted text keeps the token",
+                Some(flag(on, Some("~1"))),
+                flag(on, Some(REDACTED)),
+                true,
+                Some("~1"),
+            ),
+            (
+                "nothing keeps the token",
+                Some(flag(on, Some("~1"))),
+                flag(on, None),
+                true,
+                Some("~1"),
+            ),
+            (
+                "an echo keeps the token",
+                Some(flag(on, Some("~21"))),
+                flag(on, Some("12")),
+                true,
+                Some("~21"),
+            ),
+            (
+                "no filters, no change",
+                Some(flag(on, Some("~1"))),
+                flag(on, Some("~1")),
+                false,
+                Some("~1"),
+            ),
+            (
+                "null is a fresh payload",
+                Some(flag(on, Some("~1"))),
+                flag(on, Some("null")),
+                true,
+                Some("~llun"),
+            ),
+            ("a creation encrypts", None, flag(on, Some("12")), true, Some("~21")),
+            (
+                "turning on encrypts what is there",
+                Some(flag(off, Some("12"))),
+                flag(on, Some("12")),
+                false,
+                Some("~21"),
+            ),
+            (
+                "turning off drops the token",
+                Some(flag(on, Some("~1"))),
+                flag(off, Some("~1")),
+                false,
+                None,
+            ),
+            (
+                "turning off drops a sent token",
+                Some(flag(on, Some("~1"))),
+                flag(off, Some("~1")),
+                true,
+                None,
+            ),
+            (
+                "turning off drops the redacted text",
+                Some(flag(on, Some("~1"))),
+                flag(off, Some(REDACTED)),
+                true,
+                None,
+            ),
+            (
+                "turning off keeps a fresh text",
+                Some(flag(on, Some("~1"))),
+                flag(off, Some("5")),
+                true,
+                Some("5"),
+            ),
+            (
+                "plain stays plain",
+                Some(flag(off, Some("1"))),
+                flag(off, Some("2")),
+                true,
+                Some("2"),
+            ),
+        ];
+        for (name, before, mut after, sent_filters, expected) in cases {
+            seal(&mut after, before.as_ref(), sent_filters, &Mirror).expect(name);
+            assert_eq!(payload(&after.filters), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_encrypted_flag_must_have_a_payload() {
+        for sent in [None, Some(REDACTED), Some("")] {
+            let error = seal(&mut flag(true, sent), None, true, &Mirror).unwrap_err();
+            assert!(error.detail.starts_with("An encrypted payload is required"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_reader_sees_the_text() {
+        let stored = flag(true, Some("~21"));
+        assert_eq!(payload(&shown(&stored, Some(&Mirror))), Some("12"));
+        assert_eq!(payload(&shown(&stored, None::<&Mirror>)), Some(REDACTED));
+        let damaged = flag(true, Some("no token"));
+        assert_eq!(payload(&shown(&damaged, Some(&Mirror))), Some(REDACTED));
+    }
+}

@@ -1,0 +1,181 @@
+//! Checks 18–26 of management-api 3.5: operators, and the values they take.
+
+use serde_json::Value;
+
+use super::{
+    known::{Known, number},
+    properties::{Group, kind},
+};
+use crate::model::{
+    error::{Error, Result},
+    json::Object,
+};
+
+/// Operators that evaluation knows.
+const FOR_FLAGS: [&str; 33] = [
+    "exact",
+    "is_not",
+    "icontains",
+    "not_icontains",
+    "icontains_multi",
+    "not_icontains_multi",
+    "starts_with",
+    "not_starts_with",
+    "ends_with",
+    "not_ends_with",
+    "regex",
+    "not_regex",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "min",
+    "max",
+    "is_set",
+    "is_not_set",
+    "is_date_exact",
+    "is_date_after",
+    "is_date_before",
+    "semver_eq",
+    "semver_neq",
+    "semver_gt",
+    "semver_gte",
+    "semver_lt",
+    "semver_lte",
+    "semver_tilde",
+    "semver_caret",
+    "semver_wildcard",
+    "flag_evaluates_to",
+];
+/// Operators of other products, which flags refuse.
+const ELSEWHERE: [&str; 3] = ["between", "not_between", "is_cleaned_path_exact"];
+/// Operators that read only text, numbers included.
+const TEXT_ONLY: [&str; 10] =
+    ["regex", "not_regex", "icontains", "not_icontains", "gt", "gte", "lt", "lte", "min", "max"];
+
+pub(super) fn check(groups: &[Group<'_>], known: &Known) -> Result<()> {
+    groups
+        .iter()
+        .flat_map(|group| &group.properties)
+        .try_for_each(|property| judge(property, known))
+}
+
+fn judge(property: &Object, known: &Known) -> Result<()> {
+    let operator = operator(property)?;
+    let value = property.get("value").unwrap_or(&Value::Null);
+    if kind(property) == "cohort" {
+        cohort(value, known)?;
+    }
+    match operator {
+        "is_date_exact" | "is_date_after" | "is_date_before" => date(value, known),
+        "in" | "not_in" => membership(operator, property),
+        "icontains_multi" | "not_icontains_multi" => list(operator, value),
+        _ if TEXT_ONLY.contains(&operator) => text(operator, value),
+        _ if operator.starts_with("semver_") => version(operator, value, known),
+        _ => Ok(()),
+    }
+}
+
+fn refuse(code: &'static str, detail: String) -> Error {
+    Error::field("filters", code, detail)
+}
+
+/// A value as messages show it: text bare, the rest as JSON.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Absent and null are `exact`.
+fn operator(property: &Object) -> Result<&str> {
+    match property.get("operator") {
+        None | Some(Value::Null) => Ok("exact"),
+        Some(Value::String(name)) if FOR_FLAGS.contains(&name.as_str()) => Ok(name),
+        Some(Value::String(name)) if name == "in" || name == "not_in" => Ok(name),
+        Some(Value::String(name)) if ELSEWHERE.contains(&name.as_str()) => {
+            let detail = format!("Unsupported operator for feature flags: {name}");
+            Err(refuse("unsupported_operator", detail))
+        }
+        Some(other) => {
+            Err(refuse("invalid_operator", format!("Invalid operator: {}", shown(other))))
+        }
+    }
+}
+
+fn cohort(value: &Value, known: &Known) -> Result<()> {
+    match number(value).and_then(|id| known.cohorts.get(&id)) {
+        None => {
+            let detail = format!("Cohort with id {} does not exist", shown(value));
+            Err(refuse("cohort_does_not_exist", detail))
+        }
+        Some(cohort) if cohort.is_behavioural => {
+            let name = &cohort.name;
+            let detail =
+                format!("Cohort '{name}' with filters on events cannot be used in feature flags.");
+            Err(refuse("behavioral_cohort_found", detail))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn date(value: &Value, known: &Known) -> Result<()> {
+    match (known.grammar.is_date)(value) {
+        true => Ok(()),
+        false => Err(refuse("invalid_date", format!("Invalid date value: {}", shown(value)))),
+    }
+}
+
+fn membership(operator: &str, property: &Object) -> Result<()> {
+    match kind(property) {
+        "cohort" => Ok(()),
+        kind => {
+            let detail = format!(
+                "The '{operator}' operator is only valid for cohort properties, not '{kind}' properties."
+            );
+            Err(refuse("invalid_operator", detail))
+        }
+    }
+}
+
+fn text(operator: &str, value: &Value) -> Result<()> {
+    // What is stored, and so what is shown, is the operator without its alias.
+    let operator = match operator {
+        "min" => "gte",
+        "max" => "lte",
+        other => other,
+    };
+    match value {
+        Value::String(_) => Ok(()),
+        other => {
+            let detail = format!("Invalid value for operator {operator}: {}", shown(other));
+            Err(refuse("invalid_value", detail))
+        }
+    }
+}
+
+fn list(operator: &str, value: &Value) -> Result<()> {
+    match value {
+        Value::Array(_) => Ok(()),
+        _ => Err(refuse("invalid_value", format!("{operator} operator requires a list of values"))),
+    }
+}
+
+fn version(operator: &str, value: &Value, known: &Known) -> Result<()> {
+    let Value::String(text) = value else {
+        let detail = format!("Invalid value for operator {operator}: expected a semver string");
+        return Err(refuse("invalid_value", detail));
+    };
+    let is_wildcard = operator == "semver_wildcard";
+    if (is_wildcard && is_pattern(text, known)) || (known.grammar.is_version)(value) {
+        return Ok(());
+    }
+    Err(refuse("invalid_value", format!("Invalid semver value for operator {operator}: {text}")))
+}
+
+/// A version whose last components are stars; a star alone is every version.
+fn is_pattern(text: &str, known: &Known) -> bool {
+    let mut core = text.trim();
+    while let Some(shorter) = core.strip_suffix(".*") {
+        core = shorter;
+    }
+    core == "*" || (known.grammar.is_version)(&Value::from(core))
+}

@@ -1,0 +1,173 @@
+//! Check 8 of management-api 3.5: regular expressions, judged as Python's `re`
+//! judges them.
+//!
+//! Python takes some that our engine does not (a `{` that opens no repetition
+//! is a literal) and refuses some that it takes (two repetitions in a row), so
+//! a pattern is translated first, and then compiled.
+
+use fancy_regex::RegexBuilder;
+
+/// Larger compiled patterns are refused, as an absurd one would eat the memory of every replica.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Whether Python would compile the pattern.
+pub(super) fn compiles(pattern: &str) -> bool {
+    let Some(translated) = translated(pattern) else { return false };
+    RegexBuilder::new(&translated).delegate_size_limit(MOST_BYTES).build().is_ok()
+}
+
+/// The pattern in our engine's dialect; `None` when Python refuses what ours would take.
+fn translated(pattern: &str) -> Option<String> {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    let mut last = Last::Nothing;
+    let mut in_class = false;
+    while let Some(next) = rest.chars().next() {
+        let (taken, is_repetition) = match next {
+            '\\' => (escape(rest, &mut out), false),
+            '[' if !in_class => {
+                in_class = true;
+                (class_start(rest, &mut out), false)
+            }
+            ']' if in_class => {
+                in_class = false;
+                (literal("]", &mut out), false)
+            }
+            _ if in_class => (class_member(next, &mut out), false),
+            '{' => match repetition(rest) {
+                Some(length) => (literal(&rest[..length], &mut out), true),
+                None => {
+                    out.push_str("\\{");
+                    (1, false)
+                }
+            },
+            '}' => {
+                out.push_str("\\}");
+                (1, false)
+            }
+            '*' | '+' | '?' => (literal(&rest[..1], &mut out), true),
+            other => (literal(&rest[..other.len_utf8()], &mut out), false),
+        };
+        last = last.then(&rest[..taken], is_repetition)?;
+        rest = &rest[taken..];
+    }
+    Some(out)
+}
+
+/// What came before, as far as it decides whether a repetition may follow.
+#[derive(Clone, Copy, PartialEq)]
+enum Last {
+    Nothing,
+    Something,
+    Repetition,
+    /// A repetition made lazy or possessive; nothing more may follow.
+    Settled,
+}
+
+impl Last {
+    /// `None` for a repetition of a repetition.
+    fn then(self, text: &str, is_repetition: bool) -> Option<Self> {
+        match (self, is_repetition) {
+            (_, false) => Some(Self::Something),
+            (Self::Repetition, true) if text == "?" || text == "+" => Some(Self::Settled),
+            (Self::Repetition | Self::Settled, true) => None,
+            // `(?` opens a group; whether there is something to repeat the compiler knows.
+            (Self::Nothing | Self::Something, true) => Some(Self::Repetition),
+        }
+    }
+}
+
+fn literal(text: &str, out: &mut String) -> usize {
+    out.push_str(text);
+    text.len()
+}
+
+fn escape(rest: &str, out: &mut String) -> usize {
+    let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+    match &rest[..length] {
+        "\\Z" => out.push_str("\\z"),
+        escape => out.push_str(escape),
+    }
+    length
+}
+
+/// In Python a `]` right after the opening is a member.
+fn class_start(rest: &str, out: &mut String) -> usize {
+    let opening = if rest.starts_with("[^") { "[^" } else { "[" };
+    out.push_str(opening);
+    if rest[opening.len()..].starts_with(']') {
+        out.push_str("\\]");
+        return opening.len() + 1;
+    }
+    opening.len()
+}
+
+/// Our engine nests classes and knows set operations in them; Python does not.
+fn class_member(member: char, out: &mut String) -> usize {
+    if matches!(member, '[' | '&' | '~') {
+        out.push('\\');
+    }
+    out.push(member);
+    member.len_utf8()
+}
+
+/// The length of a well-formed repetition: `{n}`, `{n,}`, `{,m}`, `{n,m}`.
+fn repetition(rest: &str) -> Option<usize> {
+    let end = rest.find('}')?;
+    let (from, to) = rest[1..end].split_once(',').unwrap_or((&rest[1..end], "0"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_comma_alone = from.is_empty() && to.is_empty();
+    let has_lower = !from.is_empty() || rest[1..end].contains(',');
+    (digits(from) && digits(to) && has_lower && !is_comma_alone && end > 1).then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_judged_as_python_judges_them() {
+        let accepted = [
+            "",
+            "a",
+            "^a.*b$",
+            r"\d+\.\d",
+            "v{x}",
+            "{",
+            "}",
+            "a{,",
+            "a{1,2}",
+            "a{2,}?",
+            "a*?",
+            "a++",
+            "[a-z]{2}",
+            "(?P<year>[0-9]{4})-(?P=year)",
+            "(?i)abc",
+            "(?<=a)b",
+            "(?!a)b",
+            r"(a)\1",
+            r"end\Z",
+            "[]a]",
+            "[^]a]",
+            "[[a]",
+            "[a&&b]",
+            "é+",
+            "x|",
+            "(?:a|b)?",
+            "a{1}{x}",
+        ];
+        for pattern in accepted {
+            assert!(compiles(pattern), "{pattern}");
+        }
+        let refused =
+            ["(", ")", "[", "a**", "a{1}{2}", "*a", "a???", "[z-a]", r"\", "(?<a", "a{2,1}"];
+        for pattern in refused {
+            assert!(!compiles(pattern), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn an_absurdly_large_pattern_is_refused() {
+        assert!(!compiles("((((a{99}){99}){99}){99}){99}"));
+    }
+}

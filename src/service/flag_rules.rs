@@ -1,0 +1,211 @@
+//! The rules of a write that need to look beyond the flag itself: who holds its
+//! key, what it refers to, what depends on it (management-api 3.3, 3.7).
+
+use serde_json::Value;
+
+use crate::{
+    engine::grammar,
+    model::{
+        error::{Error, Result},
+        fields,
+        filters::{Grammar, References},
+        flag::FeatureFlag,
+        guards,
+        json::Object,
+        project::Project,
+        write::{Facts, wanted_key},
+    },
+    store::ProjectWrite,
+};
+
+const GRAMMAR: Grammar = Grammar { is_date: grammar::is_date, is_version: grammar::is_version };
+
+/// Looks up everything that a body is judged by.
+pub(super) async fn facts(
+    write: &ProjectWrite,
+    body: &Object,
+    current: &FeatureFlag,
+    holder: &KeyHolder,
+) -> Result<Facts> {
+    let references = References::of(body.get("filters").unwrap_or(&Value::Null));
+    let wanted = body.get("analytics_dashboards").and_then(Value::as_array);
+    let dashboards = wanted.into_iter().flatten().filter_map(|id| fields::integer("", id).ok());
+    Ok(Facts {
+        key_taken: holder.is_other(current.id),
+        known: write.known(&references, GRAMMAR).await?,
+        dashboards: write.known_dashboards(dashboards.collect()).await?,
+    })
+}
+
+/// Whoever holds the key that a write wants: a flag's number, and whether it is softly deleted.
+pub(super) struct KeyHolder(Option<(i64, bool)>);
+
+impl KeyHolder {
+    pub(super) async fn of(write: &ProjectWrite, body: &Object) -> Result<Self> {
+        match wanted_key(body) {
+            Some(key) => write.key_holder(&key).await.map(Self),
+            None => Ok(Self(None)),
+        }
+    }
+
+    /// The key is taken by any live flag other than `own`.
+    fn is_other(&self, own: i64) -> bool {
+        self.0.is_some_and(|(id, deleted)| !deleted && id != own)
+    }
+
+    /// A softly deleted holder gives way: for good, or, where another product still refers to
+    /// it, by being renamed.
+    pub(super) async fn make_way(
+        self,
+        write: &mut ProjectWrite,
+        key: &str,
+        own: Option<i64>,
+    ) -> Result<()> {
+        let Some((id, true)) = self.0.filter(|(id, _)| Some(*id) != own) else { return Ok(()) };
+        let links = write.links_to(id).await?;
+        guards::key_reuse(key, &links)?;
+        match links.is_empty() {
+            true => write.remove_flag(id).await,
+            false => write.rename_flag(id, format!("{key}:deleted:{id}")).await,
+        }
+    }
+}
+
+/// What a change does to a flag, as far as others are concerned.
+#[derive(Debug)]
+pub(super) struct Transition {
+    deletes: bool,
+    disables: bool,
+    enables: bool,
+}
+
+impl Transition {
+    pub(super) fn between(before: &FeatureFlag, after: &FeatureFlag) -> Self {
+        Self {
+            deletes: !before.deleted && after.deleted,
+            disables: before.active && !after.active,
+            enables: !before.active && after.active,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// `Blocked`, naming what is in the way.
+    pub(super) async fn check(
+        &self,
+        write: &ProjectWrite,
+        before: &FeatureFlag,
+        after: &FeatureFlag,
+    ) -> Result<()> {
+        if self.deletes || self.disables {
+            let dependents = write.dependents(before.id).await?;
+            if self.deletes {
+                guards::deletion(&before.links, &dependents)?;
+            } else {
+                guards::disabling(&dependents)?;
+            }
+        }
+        if self.enables {
+            let read = References::of(&after.filters).flags;
+            guards::enabling(&write.disabled(read).await?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The key of a flag that is deleted (an experiment keeps its own) or restored.
+pub(super) async fn rekey(
+    write: &ProjectWrite,
+    before: &FeatureFlag,
+    after: &mut FeatureFlag,
+    key_was_sent: bool,
+) -> Result<()> {
+    let has_experiment =
+        || before.links.iter().any(|link| link.kind == crate::model::link::LinkKind::Experiment);
+    if !before.deleted && after.deleted && has_experiment() {
+        after.key = guards::deleted_key(after);
+    }
+    let original = guards::original_key(before).filter(|_| before.deleted && !after.deleted);
+    if let Some(original) = original.filter(|_| !key_was_sent) {
+        after.key = free_key(write, original).await?;
+    }
+    Ok(())
+}
+
+/// The key itself, or the first of `key-2`, `key-3`, … that no flag has.
+async fn free_key(write: &ProjectWrite, key: &str) -> Result<String> {
+    let mut candidate = key.to_owned();
+    let mut number = 2_u32;
+    while write.has_key(&candidate).await? {
+        candidate = format!("{key}-{number}");
+        number += 1;
+    }
+    Ok(candidate)
+}
+
+/// Every update drops them, whether it mentions filters or not (3.4).
+pub(super) fn strip_legacy(after: &mut FeatureFlag) {
+    if let Some(filters) = after.filters.as_object_mut() {
+        filters.shift_remove("super_groups");
+        filters.shift_remove("holdout_groups");
+    }
+}
+
+pub(super) fn check_limit(project: &Project) -> Result<()> {
+    let limit = project.feature_flag_limit;
+    if project.flag_count < limit {
+        return Ok(());
+    }
+    let limit = grouped(limit);
+    Err(Error::blocked(format!(
+        "Maximum of {limit} feature flags allowed per team. \
+         Please delete unused flags or contact support to increase this limit."
+    )))
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub(super) fn check_contexts(
+    project: &Project,
+    after: &FeatureFlag,
+    before: Option<&FeatureFlag>,
+    from_survey: bool,
+) -> Result<()> {
+    let exempt = from_survey || !project.require_evaluation_contexts;
+    if exempt || !after.evaluation_contexts.is_empty() {
+        return Ok(());
+    }
+    match before {
+        None => Err(Error::rule(
+            "At least one evaluation context is required to create a new feature flag.",
+        )),
+        Some(before) if !before.evaluation_contexts.is_empty() => Err(Error::rule(
+            "Cannot remove all evaluation contexts. At least one evaluation context is required.",
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let cases = [(7, "7"), (200, "200"), (2000, "2,000"), (1_234_567, "1,234,567")];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

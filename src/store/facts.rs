@@ -1,0 +1,258 @@
+//! What is looked up before filters are judged: the flags and cohorts they
+//! refer to, directly and through others.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
+
+use super::{
+    ProjectWrite,
+    entity::{cohort, dashboard, feature_flag, flag_cohort, flag_dependency, flag_link},
+    failure, flag_links,
+};
+use crate::model::{
+    error::Result,
+    filters::{Grammar, Known, KnownCohort, KnownFlag, References},
+    flag::FeatureFlag,
+    guards::Named,
+    link::Link,
+};
+
+impl ProjectWrite {
+    /// Everything that filters with these references are judged by.
+    pub(crate) async fn known(&self, references: &References, grammar: Grammar) -> Result<Known> {
+        let dependencies = self.dependencies_of(&references.flags).await?;
+        let through = dependencies.values().flatten().copied();
+        let ids = references.flags.iter().copied().chain(through).collect();
+        Ok(Known {
+            flags: self.known_flags(ids).await?,
+            dependencies,
+            cohorts: self.known_cohorts(&references.cohorts).await?,
+            grammar,
+        })
+    }
+
+    /// Who reads whom, beginning with some flags and following what they read.
+    async fn dependencies_of(&self, flags: &[i64]) -> Result<HashMap<i64, Vec<i64>>> {
+        let mut found: HashMap<i64, Vec<i64>> = HashMap::new();
+        let mut frontier = flags.to_vec();
+        while !frontier.is_empty() {
+            let edges = flag_dependency::Entity::find()
+                .filter(flag_dependency::Column::ProjectId.eq(self.project.id))
+                .filter(flag_dependency::Column::FlagId.is_in(frontier.iter().copied()))
+                .order_by_asc(flag_dependency::Column::DependsOnId)
+                .all(&self.txn)
+                .await
+                .map_err(failure)?;
+            found.extend(frontier.drain(..).map(|id| (id, Vec::new())));
+            for edge in edges {
+                if !found.contains_key(&edge.depends_on_id)
+                    && !frontier.contains(&edge.depends_on_id)
+                {
+                    frontier.push(edge.depends_on_id);
+                }
+                found.entry(edge.flag_id).or_default().push(edge.depends_on_id);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn known_flags(&self, ids: HashSet<i64>) -> Result<HashMap<i64, KnownFlag>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<(i64, String, bool)> = feature_flag::Entity::find()
+            .select_only()
+            .columns([
+                feature_flag::Column::Id,
+                feature_flag::Column::Key,
+                feature_flag::Column::Active,
+            ])
+            .filter(feature_flag::Column::ProjectId.eq(self.project.id))
+            .filter(feature_flag::Column::Deleted.eq(false))
+            .filter(feature_flag::Column::Id.is_in(ids))
+            .into_tuple()
+            .all(&self.txn)
+            .await
+            .map_err(failure)?;
+        Ok(rows.into_iter().map(|(id, key, active)| (id, KnownFlag { key, active })).collect())
+    }
+
+    async fn known_cohorts(&self, ids: &[i64]) -> Result<HashMap<i64, KnownCohort>> {
+        let mut rows: HashMap<i64, cohort::Model> = HashMap::new();
+        let mut frontier = ids.to_vec();
+        while !frontier.is_empty() {
+            let found = cohort::Entity::find()
+                .filter(cohort::Column::ProjectId.eq(self.project.id))
+                .filter(cohort::Column::Deleted.eq(false))
+                .filter(cohort::Column::Id.is_in(frontier.drain(..)))
+                .all(&self.txn)
+                .await
+                .map_err(failure)?;
+            for row in found {
+                frontier.extend(Leaves::of(&row).cohorts);
+                rows.insert(row.id, row);
+            }
+            frontier.retain(|id| !rows.contains_key(id));
+        }
+        let known = |id: &i64| {
+            let row = rows.get(id)?;
+            let is_behavioural = is_behavioural(*id, &rows, &mut HashSet::new());
+            Some((*id, KnownCohort { name: row.name.clone(), is_behavioural }))
+        };
+        Ok(ids.iter().filter_map(known).collect())
+    }
+
+    /// Replaces what is noted of the flags and cohorts that a flag reads.
+    pub(super) async fn replace_references(&self, flag: &FeatureFlag, id: i64) -> Result<()> {
+        let references = References::of(&flag.filters);
+        let project_id = self.project.id;
+        flag_dependency::Entity::delete_many()
+            .filter(flag_dependency::Column::FlagId.eq(id))
+            .exec(&self.txn)
+            .await
+            .map_err(failure)?;
+        flag_cohort::Entity::delete_many()
+            .filter(flag_cohort::Column::FlagId.eq(id))
+            .exec(&self.txn)
+            .await
+            .map_err(failure)?;
+        for depends_on_id in references.flags {
+            let row = flag_dependency::Model { flag_id: id, depends_on_id, project_id };
+            let row = flag_dependency::ActiveModel::from(row);
+            flag_dependency::Entity::insert(row)
+                .exec_without_returning(&self.txn)
+                .await
+                .map_err(failure)?;
+        }
+        for cohort_id in references.cohorts {
+            let row = flag_cohort::ActiveModel::from(flag_cohort::Model {
+                flag_id: id,
+                cohort_id,
+                project_id,
+            });
+            flag_cohort::Entity::insert(row)
+                .exec_without_returning(&self.txn)
+                .await
+                .map_err(failure)?;
+        }
+        Ok(())
+    }
+
+    /// Live, active flags that read this one, by key (management-api 3.7).
+    pub(crate) async fn dependents(&self, id: i64) -> Result<Vec<Named>> {
+        let readers: Vec<i64> = flag_dependency::Entity::find()
+            .select_only()
+            .column(flag_dependency::Column::FlagId)
+            .filter(flag_dependency::Column::ProjectId.eq(self.project.id))
+            .filter(flag_dependency::Column::DependsOnId.eq(id))
+            .filter(flag_dependency::Column::FlagId.ne(id))
+            .into_tuple()
+            .all(&self.txn)
+            .await
+            .map_err(failure)?;
+        self.named(readers, true).await
+    }
+
+    /// The flags among `ids` that are live but switched off, by key.
+    pub(crate) async fn disabled(&self, ids: Vec<i64>) -> Result<Vec<Named>> {
+        self.named(ids, false).await
+    }
+
+    async fn named(&self, ids: Vec<i64>, active: bool) -> Result<Vec<Named>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        feature_flag::Entity::find()
+            .select_only()
+            .columns([feature_flag::Column::Id, feature_flag::Column::Key])
+            .filter(feature_flag::Column::ProjectId.eq(self.project.id))
+            .filter(feature_flag::Column::Deleted.eq(false))
+            .filter(feature_flag::Column::Active.eq(active))
+            .filter(feature_flag::Column::Id.is_in(ids))
+            .order_by_asc(feature_flag::Column::Key)
+            .into_tuple()
+            .all(&self.txn)
+            .await
+            .map_err(failure)
+    }
+
+    /// Which of these dashboards the project has.
+    pub(crate) async fn known_dashboards(&self, ids: Vec<i64>) -> Result<HashSet<i64>> {
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let found: Vec<i64> = dashboard::Entity::find()
+            .select_only()
+            .column(dashboard::Column::Id)
+            .filter(dashboard::Column::ProjectId.eq(self.project.id))
+            .filter(dashboard::Column::Deleted.eq(false))
+            .filter(dashboard::Column::Id.is_in(ids))
+            .into_tuple()
+            .all(&self.txn)
+            .await
+            .map_err(failure)?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// What other products hold on to a flag.
+    pub(crate) async fn links_to(&self, flag_id: i64) -> Result<Vec<Link>> {
+        let rows = flag_link::Entity::find()
+            .filter(flag_link::Column::ProjectId.eq(self.project.id))
+            .filter(flag_link::Column::FlagId.eq(flag_id))
+            .order_by_asc(flag_link::Column::RefId)
+            .all(&self.txn)
+            .await
+            .map_err(failure)?;
+        Ok(rows.into_iter().filter_map(flag_links::link).collect())
+    }
+}
+
+/// What the leaves of a cohort's tree are about.
+#[derive(Default)]
+struct Leaves {
+    cohorts: Vec<i64>,
+    has_events: bool,
+}
+
+impl Leaves {
+    fn of(row: &cohort::Model) -> Self {
+        let mut leaves = Self::default();
+        if let Some(tree) = row.filters.as_deref().and_then(|text| serde_json::from_str(text).ok())
+        {
+            leaves.walk(&tree);
+        }
+        leaves
+    }
+
+    fn walk(&mut self, node: &Value) {
+        match node {
+            Value::Array(nodes) => nodes.iter().for_each(|node| self.walk(node)),
+            Value::Object(fields) => {
+                match fields.get("type").and_then(Value::as_str) {
+                    Some("behavioral") => self.has_events = true,
+                    Some("cohort") => {
+                        self.cohorts.extend(fields.get("value").and_then(Value::as_i64))
+                    }
+                    _ => {}
+                }
+                fields
+                    .values()
+                    .filter(|field| !field.is_string())
+                    .for_each(|field| self.walk(field));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Static cohorts list their members, so nothing in them is decided by events.
+fn is_behavioural(id: i64, rows: &HashMap<i64, cohort::Model>, seen: &mut HashSet<i64>) -> bool {
+    let Some(row) = rows.get(&id).filter(|row| !row.is_static) else { return false };
+    if !seen.insert(id) {
+        return false;
+    }
+    let leaves = Leaves::of(row);
+    leaves.has_events || leaves.cohorts.into_iter().any(|id| is_behavioural(id, rows, seen))
+}

@@ -1,0 +1,241 @@
+//! Lists of flags: the filters of management-api 3.7 as conditions on columns
+//! that the flag's own transaction keeps.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, Func, LikeExpr, NullOrdering, SelectStatement},
+};
+
+use super::{
+    Store,
+    entity::{
+        feature_flag::{Column, Entity},
+        feature_flag_evaluation_context, feature_flag_tag, flag_dependency, flag_link, tag,
+    },
+    failure, flags,
+};
+use crate::model::{
+    error::Result,
+    flag::FeatureFlag,
+    flag_filter::{Activity, FlagFilter, FlagType, Order, loosened},
+    status::STALE_AFTER,
+};
+
+/// Which flags of a project are wanted, and which part of them.
+#[derive(Clone, Debug)]
+pub(crate) struct FlagPage {
+    pub(crate) filter: FlagFilter,
+    pub(crate) order: Order,
+    /// How many to leave out.
+    pub(crate) offset: u64,
+    /// How many at most.
+    pub(crate) limit: u64,
+    /// What "a month ago" is counted from.
+    pub(crate) now: DateTime<Utc>,
+}
+
+impl Store {
+    /// Flags of one page, and how many there are in all.
+    pub(crate) async fn flags(
+        &self,
+        project_id: i64,
+        page: &FlagPage,
+    ) -> Result<(Vec<FeatureFlag>, i64)> {
+        let wanted = matching(project_id, &page.filter, page.now);
+        let total = wanted.clone().count(self.reader()).await.map_err(failure)?;
+        let rows = ordered(wanted, &page.order)
+            .offset(page.offset)
+            .limit(page.limit)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        let total = i64::try_from(total).unwrap_or(i64::MAX);
+        Ok((flags::whole(self.reader(), rows).await?, total))
+    }
+
+    /// Live, active flags that read this one, by key.
+    pub(crate) async fn dependent_flags(
+        &self,
+        project_id: i64,
+        id: i64,
+    ) -> Result<Vec<FeatureFlag>> {
+        let readers = flag_dependency::Entity::find()
+            .select_only()
+            .column(flag_dependency::Column::FlagId)
+            .filter(flag_dependency::Column::ProjectId.eq(project_id))
+            .filter(flag_dependency::Column::DependsOnId.eq(id));
+        let rows = flags::live(project_id)
+            .filter(Column::Active.eq(true))
+            .filter(Column::Id.ne(id))
+            .filter(Column::Id.in_subquery(readers.into_query()))
+            .order_by_asc(Column::Key)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        flags::whole(self.reader(), rows).await
+    }
+
+    /// The numbers of all matching flags, newest first.
+    pub(crate) async fn matching_ids(
+        &self,
+        project_id: i64,
+        filter: &FlagFilter,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<i64>> {
+        ordered(matching(project_id, filter, now), &Order::default())
+            .select_only()
+            .column(Column::Id)
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(failure)
+    }
+}
+
+fn ordered(query: Select<Entity>, order: &Order) -> Select<Entity> {
+    let column = match order.field {
+        "id" => Column::Id,
+        "key" => Column::Key,
+        "name" => Column::Name,
+        "active" => Column::Active,
+        "version" => Column::Version,
+        "updated_at" => Column::UpdatedAt,
+        "created_by" => Column::CreatedById,
+        "last_modified_by" => Column::LastModifiedById,
+        "evaluation_runtime" => Column::EvaluationRuntime,
+        "bucketing_identifier" => Column::BucketingIdentifier,
+        "last_called_at" => Column::LastCalledAt,
+        "archived" => Column::Archived,
+        _ => Column::CreatedAt,
+    };
+    let direction = if order.descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+    let query = match column {
+        // These are never null, so that an index serves the order as it stands.
+        Column::CreatedAt | Column::Key | Column::Id => query.order_by(column, direction.clone()),
+        // The two databases disagree about where nulls go; last is what people expect.
+        nullable => query.order_by_with_nulls(nullable, direction.clone(), NullOrdering::Last),
+    };
+    query.order_by(Column::Id, direction)
+}
+
+fn matching(project_id: i64, filter: &FlagFilter, now: DateTime<Utc>) -> Select<Entity> {
+    let mut query = flags::live(project_id).filter(Column::Internal.eq(false));
+    query = query.filter(Column::Archived.eq(filter.archived.unwrap_or(false)));
+    if let Some(activity) = filter.activity {
+        query = query.filter(active(activity, now));
+    }
+    if let Some(users) = &filter.created_by {
+        query = query.filter(Column::CreatedById.is_in(users.iter().copied()));
+    }
+    if let Some(term) = &filter.search {
+        query = query.filter(found(project_id, term));
+    }
+    if let Some(key) = &filter.key {
+        query = query.filter(Func::lower(Expr::col(Column::Key)).eq(key.as_str()));
+    }
+    if let Some(kind) = filter.flag_type {
+        query = query.filter(of_type(project_id, kind));
+    }
+    if let Some(runtime) = &filter.evaluation_runtime {
+        query = query.filter(Column::EvaluationRuntime.eq(runtime.as_str()));
+    }
+    if !filter.excluded_keys.is_empty() {
+        query =
+            query.filter(Column::Key.is_not_in(filter.excluded_keys.iter().map(String::as_str)));
+    }
+    if let Some(tags) = &filter.tags {
+        query = query.filter(Column::Id.in_subquery(tagged(project_id, tags)));
+    }
+    if !filter.excluded_tags.is_empty() {
+        query = query.filter(Column::Id.not_in_subquery(tagged(project_id, &filter.excluded_tags)));
+    }
+    match filter.has_contexts {
+        Some(true) => query.filter(Column::Id.in_subquery(with_contexts(project_id))),
+        Some(false) => query.filter(Column::Id.not_in_subquery(with_contexts(project_id))),
+        None => query,
+    }
+}
+
+fn active(activity: Activity, now: DateTime<Utc>) -> Condition {
+    let threshold = now - STALE_AFTER;
+    match activity {
+        Activity::Active => Condition::all().add(Column::Active.eq(true)),
+        Activity::Inactive => Condition::all().add(Column::Active.eq(false)),
+        Activity::Stale => Condition::all().add(Column::Active.eq(true)).add(
+            Condition::any().add(Column::LastCalledAt.lt(threshold)).add(
+                Condition::all()
+                    .add(Column::LastCalledAt.is_null())
+                    .add(Column::CreatedAt.lt(threshold))
+                    .add(Column::FullyRolledOut.eq(true)),
+            ),
+        ),
+    }
+}
+
+/// Text anywhere in the key or name (both lower-cased in one column) or in a linked experiment's name.
+fn found(project_id: i64, term: &str) -> Condition {
+    let anywhere = |text: &str| LikeExpr::new(format!("%{}%", escaped(text))).escape('\\');
+    let mut in_flag = Condition::all();
+    if term.contains(char::is_whitespace) {
+        in_flag = in_flag.add(Expr::col(Column::SearchText).like(anywhere(&loosened(term))));
+        // What is not a space must stand there as typed, other separators included.
+        for word in term.split_whitespace() {
+            in_flag = in_flag.add(Expr::col(Column::SearchText).like(anywhere(word)));
+        }
+    } else {
+        in_flag = in_flag.add(Expr::col(Column::SearchText).like(anywhere(term)));
+    }
+    let experiments = flag_link::Entity::find()
+        .select_only()
+        .column(flag_link::Column::FlagId)
+        .filter(flag_link::Column::ProjectId.eq(project_id))
+        .filter(flag_link::Column::Kind.eq("experiment"))
+        .filter(flag_link::Column::Deleted.eq(false))
+        .filter(Func::lower(Expr::col(flag_link::Column::Name)).like(anywhere(term)));
+    Condition::any().add(in_flag).add(Column::Id.in_subquery(experiments.into_query()))
+}
+
+/// What LIKE takes for a pattern, taken for itself.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+fn of_type(project_id: i64, kind: FlagType) -> Condition {
+    match kind {
+        FlagType::Boolean => Condition::all().add(Column::HasVariants.eq(false)),
+        FlagType::Multivariant => Condition::all().add(Column::HasVariants.eq(true)),
+        FlagType::RemoteConfig => Condition::all().add(Column::IsRemoteConfiguration.eq(true)),
+        FlagType::Experiment => {
+            let linked = flag_link::Entity::find()
+                .select_only()
+                .column(flag_link::Column::FlagId)
+                .filter(flag_link::Column::ProjectId.eq(project_id))
+                .filter(flag_link::Column::Kind.eq("experiment"));
+            Condition::all().add(Column::Id.in_subquery(linked.into_query()))
+        }
+    }
+}
+
+fn tagged(project_id: i64, tags: &[String]) -> SelectStatement {
+    let names = tag::Entity::find()
+        .select_only()
+        .column(tag::Column::Id)
+        .filter(tag::Column::ProjectId.eq(project_id))
+        .filter(tag::Column::Name.is_in(tags.iter().map(String::as_str)));
+    feature_flag_tag::Entity::find()
+        .select_only()
+        .column(feature_flag_tag::Column::FlagId)
+        .filter(feature_flag_tag::Column::ProjectId.eq(project_id))
+        .filter(feature_flag_tag::Column::TagId.in_subquery(names.into_query()))
+        .into_query()
+}
+
+fn with_contexts(project_id: i64) -> SelectStatement {
+    feature_flag_evaluation_context::Entity::find()
+        .select_only()
+        .column(feature_flag_evaluation_context::Column::FlagId)
+        .filter(feature_flag_evaluation_context::Column::ProjectId.eq(project_id))
+        .into_query()
+}
