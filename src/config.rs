@@ -32,7 +32,7 @@ pub struct LogSettings {
     #[arg(
         long,
         env = "FLAGSTAFF_LOG",
-        default_value = "info,sea_orm_migration=warn",
+        default_value = "info,sea_orm_migration=warn,sqlx=warn",
         global = true
     )]
     pub log: String,

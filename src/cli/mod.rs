@@ -14,7 +14,10 @@ mod serve;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     clock::Clock,
@@ -89,7 +92,7 @@ fn explained(error: &Error) -> String {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse_from(with_default_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&without_secret(error)),
     };
     match execute(cli) {
         Ok(code) => code,
@@ -145,6 +148,26 @@ fn refused(error: &clap::Error) -> ExitCode {
     let sentence: Vec<_> = lines.by_ref().filter(|line| !line.is_empty()).collect();
     eprintln!("{}", sentence.join(" ").trim_end_matches(" For more information, try '--help'."));
     ExitCode::from(2)
+}
+
+/// A refusal repeats no secret, and names what an operator knows: the variable, where the
+/// argument is hidden.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(blamed)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let command = Cli::command();
+    let secret = command.get_subcommands().flat_map(clap::Command::get_arguments).find(|arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        arg.is_hide_env_values_set() && blamed.split(' ').next() == long.as_deref()
+    });
+    let Some(secret) = secret else { return error };
+    if let Some(variable) = secret.get_env().filter(|_| secret.is_hide_set()) {
+        let variable = ContextValue::String(variable.to_string_lossy().into_owned());
+        error.insert(ContextKind::InvalidArg, variable);
+    }
+    error.insert(ContextKind::InvalidValue, ContextValue::String("***".into()));
+    error
 }
 
 /// The use-cases over an existing database, for commands that need no server.

@@ -22,8 +22,10 @@ pub(super) async fn run(
     if let Some(made) = &server.bootstrapped {
         announce(made);
     }
+    // Whoever reads that it serves may stop it at once.
+    let stop = stop_signal();
     tracing::info!(address = %server.address, ops.address = %server.ops_address, "serving");
-    stop_signal().await;
+    stop.await;
     tracing::info!("stopping");
     server.stop().await;
     telemetry.stop();
@@ -46,15 +48,14 @@ fn announce(made: &Bootstrapped) {
     println!("personal api key: {}", made.personal_api_key.reveal());
 }
 
-/// SIGTERM from an orchestrator, SIGINT from a terminal.
-async fn stop_signal() {
-    let (mut term, mut int) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(term), Ok(int)) => (term, int),
-            _ => return std::future::pending().await,
-        };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM from an orchestrator, SIGINT from a terminal, heard from now on.
+fn stop_signal() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut int)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
     }
 }

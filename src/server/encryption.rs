@@ -30,6 +30,15 @@ pub(super) fn prepare(
     }
 }
 
+/// Refuses a key file that cannot be used, before anything is made.
+pub(super) fn check(settings: &ServeSettings, database_url: &str) -> Result<(), StartError> {
+    let file = Store::sqlite_file(database_url).map(|database| beside(&database));
+    match file.filter(|file| settings.encryption_keys.is_empty() && file.exists()) {
+        Some(file) => key_file(&file).map(drop),
+        None => Ok(()),
+    }
+}
+
 fn beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".key");

@@ -75,8 +75,9 @@ impl Server {
         let tls = tls::acceptor(&settings)?;
         let listener = bind(settings.listen, "--listen (FLAGSTAFF_LISTEN)").await?;
         let ops = bind(settings.ops_listen, "--ops-listen (FLAGSTAFF_OPS_LISTEN)").await?;
-        let encryptor = Encryptor::new(&encryption::prepare(&settings, database_url)?);
+        encryption::check(&settings, database_url)?;
         let store = open(&settings, database_url).await?;
+        let encryptor = Encryptor::new(&encryption::prepare(&settings, database_url)?);
         let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
         let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);

@@ -10,8 +10,14 @@
 mod support;
 
 mod access;
+mod commands;
+mod concurrency;
 mod contract;
 mod fidelity;
+mod layers;
 mod life_grpc;
 mod life_rest;
 mod limits;
+mod migrations;
+mod propagation;
+mod startup;

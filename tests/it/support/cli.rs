@@ -1,13 +1,17 @@
 //! The built binary, run as an operator runs it.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+/// More than any command needs; a refusal that does not come is a service that started.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A command to be run, in an empty folder unless told another, with no settings from outside.
 #[derive(Debug)]
@@ -44,12 +48,12 @@ impl Flagstaff {
 
     /// Runs it to its end, whatever that is.
     pub(crate) fn outcome(mut self) -> Outcome {
-        let output = self.command.output().unwrap();
-        Outcome {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        let piped = self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let stdout = read_on(child.stdout.take().unwrap());
+        let stderr = read_on(child.stderr.take().unwrap());
+        let code = ended(&mut child).code();
+        Outcome { code, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
     }
 
     /// Runs it to its good end.
@@ -62,16 +66,33 @@ impl Flagstaff {
     /// Starts it, to be stopped.
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let stdout = std::thread::spawn(move || std::io::read_to_string(stdout).unwrap());
+        let stdout = read_on(child.stdout.take().unwrap());
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut log = String::new();
         while !log.contains("serving") {
             assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "it ended early: {log}");
         }
-        // Its log is read on, so that a full pipe never stops it.
-        let rest = std::thread::spawn(move || std::io::read_to_string(stderr).unwrap());
+        let rest = read_on(stderr);
         Running { child, stdout: Some(stdout), rest: Some(rest), log, _folder: self._folder }
+    }
+}
+
+/// Reads a pipe to its end in a thread, so that a full one never stops the writer.
+fn read_on(pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || std::io::read_to_string(pipe).unwrap())
+}
+
+/// Waits for the end of a process, and kills one that does not come to it.
+fn ended(child: &mut Child) -> ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if began.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -95,7 +116,6 @@ impl Running {
     /// An address from the line that says where it serves: `address` or `ops.address`.
     pub(crate) fn address(&self, name: &str) -> String {
         let line = self.log.lines().find(|line| line.contains("serving")).unwrap();
-        let line = line.replace("\u{1b}[0m", "").replace("\u{1b}[3m", "").replace("\u{1b}[2m", "");
         let given = line.split_whitespace().find_map(|word| word.strip_prefix(&format!("{name}=")));
         given.unwrap_or_else(|| panic!("no {name} in {line}")).to_owned()
     }
@@ -104,7 +124,7 @@ impl Running {
     pub(crate) fn terminate(mut self) -> (ExitStatus, String, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
+        let status = ended(&mut self.child);
         let stdout = self.stdout.take().unwrap().join().unwrap();
         let stderr = self.log.clone() + &self.rest.take().unwrap().join().unwrap();
         (status, stdout, stderr)

@@ -63,7 +63,6 @@ enum Home {
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
-    pub(crate) ops_address: SocketAddr,
     pub(crate) database_url: String,
     /// The public token of project 1, `phc_…`.
     pub(crate) token: String,
@@ -112,7 +111,6 @@ impl Service {
         let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
         Self {
             address: server.address,
-            ops_address: server.ops_address,
             database_url,
             token,
             secret,

@@ -117,6 +117,7 @@ impl Service {
         }
     }
 
+    #[expect(clippy::needless_update, reason = "requests may get more fields")]
     async fn remote(
         &self,
         rpc: &str,
