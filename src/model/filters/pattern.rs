@@ -35,6 +35,7 @@ fn translated(pattern: &str) -> Option<String> {
             }
             _ if in_class => (class_member(next, &mut out), false),
             '{' => match repetition(rest) {
+                Some(length) if is_backwards(&rest[..length]) => return None,
                 Some(length) => (literal(&rest[..length], &mut out), true),
                 None => {
                     out.push_str("\\{");
@@ -113,12 +114,19 @@ fn class_member(member: char, out: &mut String) -> usize {
 
 /// The length of a well-formed repetition: `{n}`, `{n,}`, `{,m}`, `{n,m}`.
 fn repetition(rest: &str) -> Option<usize> {
-    let end = rest.find('}')?;
-    let (from, to) = rest[1..end].split_once(',').unwrap_or((&rest[1..end], "0"));
+    let inside = &rest[1..rest.find('}')?];
+    let (from, to) = inside.split_once(',').unwrap_or((inside, inside));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_comma_alone = from.is_empty() && to.is_empty();
-    let has_lower = !from.is_empty() || rest[1..end].contains(',');
-    (digits(from) && digits(to) && has_lower && !is_comma_alone && end > 1).then_some(end + 1)
+    (digits(from) && digits(to) && !(from.is_empty() && to.is_empty())).then_some(inside.len() + 2)
+}
+
+/// Whether a well-formed repetition asks for at least more than at most.
+fn is_backwards(repetition: &str) -> bool {
+    let inside = repetition.trim_matches(['{', '}']);
+    let bounds = inside
+        .split_once(',')
+        .and_then(|(from, to)| Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?)));
+    bounds.is_some_and(|(from, to)| from > to)
 }
 
 #[cfg(test)]

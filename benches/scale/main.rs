@@ -1,0 +1,141 @@
+//! How the management operations cost as a project grows: the same requests
+//! over REST against projects of 1,000 and of 100,000 flags.
+//!
+//! ```sh
+//! cargo bench --bench scale
+//! ```
+//!
+//! It needs PostgreSQL as the tests do: `TEST_DATABASE_URL`, or its server
+//! binaries, of which it starts a private instance. It prints one table and
+//! asserts nothing: these machines are shared, so figures are read, not judged.
+
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a bench prints, and stops when it cannot go on")]
+
+#[path = "../../tests/it/support/postgres.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod postgres;
+mod seed;
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use flagstaff::{config::ServeSettings, server::Server, telemetry::Telemetry};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+const SIZES: [i64; 2] = [1_000, 100_000];
+const WARM_UP: usize = 5;
+const ROUNDS: usize = 40;
+
+#[derive(Parser)]
+struct Settings {
+    #[command(flatten)]
+    serve: ServeSettings,
+}
+
+/// What is measured: a name, and the request of one round.
+struct Operation {
+    name: &'static str,
+    request: fn(usize) -> (Method, String, Option<Value>),
+}
+
+const FLAGS: &str = "/api/projects/1/feature_flags/";
+
+const OPERATIONS: [Operation; 15] = [
+    Operation {
+        name: "create",
+        request: |round| {
+            let key = format!("made-{round}");
+            let filters = json!({"groups": [{"properties": [], "rollout_percentage": 50}]});
+            (Method::POST, FLAGS.into(), Some(json!({"key": key, "filters": filters})))
+        },
+    },
+    Operation {
+        name: "PATCH name",
+        request: |round| {
+            let path = format!("{FLAGS}{}/", 1 + round);
+            (Method::PATCH, path, Some(json!({"name": format!("Renamed {round}")})))
+        },
+    },
+    Operation { name: "retrieve", request: |round| get(&format!("{}/", 500 + round)) },
+    Operation { name: "list", request: |_| get("") },
+    Operation { name: "list, last page", request: |_| get("?offset=900&limit=100") },
+    Operation { name: "active=true", request: |_| get("?active=true") },
+    Operation { name: "active=STALE", request: |_| get("?active=STALE") },
+    Operation { name: "search, few hits", request: |round| get(&format!("?search=seed-{}", 700 + round)) },
+    Operation { name: "search, no hit", request: |_| get("?search=nowhere-to-be-found") },
+    Operation { name: "search, all hit", request: |_| get("?search=seeded%20flag") },
+    Operation { name: "type=multivariant", request: |_| get("?type=multivariant") },
+    Operation { name: "tags", request: |_| get("?tags=%5B%22tag-3%22%5D") },
+    Operation { name: "excluded_tags", request: |_| get("?excluded_tags=%5B%22tag-3%22%5D") },
+    Operation { name: "evaluation_runtime", request: |_| get("?evaluation_runtime=server") },
+    Operation { name: "created_by_id", request: |_| get("?created_by_id=1") },
+];
+
+fn get(query: &str) -> (Method, String, Option<Value>) {
+    (Method::GET, format!("{FLAGS}{query}"), None)
+}
+
+#[tokio::main]
+async fn main() {
+    let mut columns = Vec::new();
+    for size in SIZES {
+        columns.push(measure(size).await);
+    }
+    println!("| operation | 1,000 flags: p50, p95 (ms) | 100,000 flags: p50, p95 (ms) | ratio of p50 |");
+    println!("|---|---|---|---|");
+    for (index, operation) in OPERATIONS.iter().enumerate() {
+        let (small, large) = (columns[0][index], columns[1][index]);
+        let ratio = large.0.as_secs_f64() / small.0.as_secs_f64();
+        println!("| {} | {} | {} | {ratio:.2} |", operation.name, shown(small), shown(large));
+    }
+}
+
+fn shown((p50, p95): (Duration, Duration)) -> String {
+    format!("{:.2}, {:.2}", p50.as_secs_f64() * 1e3, p95.as_secs_f64() * 1e3)
+}
+
+/// The median and the 95th percentile of each operation over a project of `size` flags.
+async fn measure(size: i64) -> Vec<(Duration, Duration)> {
+    let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
+    let telemetry = Telemetry::quiet().expect("instruments");
+    let start = async || {
+        let args = ["scale", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+        let settings = Settings::parse_from(args).serve;
+        Server::start(settings, &database.url, &telemetry).await.expect("the service starts")
+    };
+    let first = start().await;
+    let made = first.bootstrapped.as_ref().expect("an empty database");
+    let key = made.personal_api_key.reveal().to_owned();
+    first.stop().await;
+    seed::flags(&database.url, size).await;
+    let server = start().await;
+    let base = format!("http://{}", server.address);
+    let client = Client::new();
+    let mut figures = Vec::new();
+    for operation in &OPERATIONS {
+        figures.push(time(&client, &base, &key, operation).await);
+    }
+    server.stop().await;
+    figures
+}
+
+async fn time(client: &Client, base: &str, key: &str, operation: &Operation) -> (Duration, Duration) {
+    let mut taken = Vec::new();
+    for round in 0..WARM_UP + ROUNDS {
+        let (method, path, body) = (operation.request)(round);
+        let mut request = client.request(method, format!("{base}{path}")).bearer_auth(key);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let started = Instant::now();
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}: {}", operation.name, answer.status());
+        answer.bytes().await.expect("a body");
+        if round >= WARM_UP {
+            taken.push(started.elapsed());
+        }
+    }
+    taken.sort_unstable();
+    (taken[taken.len() / 2], taken[taken.len() * 95 / 100])
+}
