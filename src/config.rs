@@ -75,10 +75,10 @@ pub struct ServeSettings {
     /// database where none is given
     #[arg(long, env = "FLAGSTAFF_ENCRYPTION_KEYS", value_delimiter = ',', hide_env_values = true)]
     pub encryption_keys: Vec<EncryptionKey>,
-    /// Whether documented rate limits are enforced
+    /// Whether documented rate limits are enforced (no operation with a limit is built yet)
     #[arg(long, env = "FLAGSTAFF_RATE_LIMITS", default_value = "on")]
     pub rate_limits: Switch,
-    /// Networks (CIDR) whose forwarded headers tell the client's address
+    /// Networks (CIDR) whose forwarded headers tell the client's address (not looked at yet)
     #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
     /// The largest request body in bytes [default: 20 MiB for evaluation and ingestion, 1 MiB
@@ -103,42 +103,49 @@ pub struct ServeSettings {
     /// Do not apply pending schema changes at start
     #[arg(long, env = "FLAGSTAFF_NO_MIGRATE")]
     pub no_migrate: bool,
-    #[command(flatten)]
-    /// Secrets of the first start.
+    /// Secrets of the first start; from the environment alone.
+    #[arg(skip)]
     pub bootstrap: BootstrapSettings,
 }
 
 /// Credentials chosen for the first start, from the environment alone: an argument would
 /// show in the process list.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct BootstrapSettings {
-    #[arg(
-        long = "bootstrap-project-token",
-        env = "FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN",
-        hide = true,
-        hide_env_values = true,
-        value_parser = chosen(TokenKind::Project)
-    )]
     /// The public token of the first project.
     pub project_token: Option<Secret>,
-    #[arg(
-        long = "bootstrap-project-secret",
-        env = "FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET",
-        hide = true,
-        hide_env_values = true,
-        value_parser = chosen(TokenKind::ProjectSecret)
-    )]
     /// The secret of the first project.
     pub project_secret: Option<Secret>,
-    #[arg(
-        long = "bootstrap-personal-api-key",
-        env = "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY",
-        hide = true,
-        hide_env_values = true,
-        value_parser = chosen(TokenKind::Personal)
-    )]
     /// The admin's personal key.
     pub personal_api_key: Option<Secret>,
+}
+
+impl BootstrapSettings {
+    /// Reads them.
+    ///
+    /// # Errors
+    ///
+    /// Names the variable and what is wrong with it, never its value.
+    pub fn from_env() -> Result<Self, String> {
+        Ok(Self {
+            project_token: chosen("FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN", TokenKind::Project)?,
+            project_secret: chosen("FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET", TokenKind::ProjectSecret)?,
+            personal_api_key: chosen("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", TokenKind::Personal)?,
+        })
+    }
+}
+
+fn chosen(variable: &str, kind: TokenKind) -> Result<Option<Secret>, String> {
+    #[expect(clippy::disallowed_methods, reason = "settings are read here")]
+    let value = std::env::var(variable);
+    match value {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => {
+            Secret::chosen(kind, &text).map(Some).map_err(|why| format!("{variable}: {why}"))
+        }
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(format!("{variable}: is not text")),
+    }
 }
 
 impl ServeSettings {
@@ -188,12 +195,6 @@ impl std::fmt::Debug for EncryptionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("EncryptionKey(***)")
     }
-}
-
-fn chosen(
-    kind: TokenKind,
-) -> impl Fn(&str) -> Result<Secret, String> + Clone + Send + Sync + 'static {
-    move |text| Secret::chosen(kind, text)
 }
 
 fn public_url(text: &str) -> Result<String, String> {

@@ -9,7 +9,11 @@
 //! binaries, of which it starts a private instance. It prints one table and
 //! asserts nothing: these machines are shared, so figures are read, not judged.
 
-#![expect(clippy::print_stdout, clippy::expect_used, reason = "a bench prints, and stops when it cannot go on")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a bench prints, and stops when it cannot go on"
+)]
 
 #[path = "../../tests/it/support/postgres.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -62,7 +66,10 @@ const OPERATIONS: [Operation; 15] = [
     Operation { name: "list, last page", request: |_| get("?offset=900&limit=100") },
     Operation { name: "active=true", request: |_| get("?active=true") },
     Operation { name: "active=STALE", request: |_| get("?active=STALE") },
-    Operation { name: "search, few hits", request: |round| get(&format!("?search=seed-{}", 700 + round)) },
+    Operation {
+        name: "search, few hits",
+        request: |round| get(&format!("?search=seed-{}", 700 + round)),
+    },
     Operation { name: "search, no hit", request: |_| get("?search=nowhere-to-be-found") },
     Operation { name: "search, all hit", request: |_| get("?search=seeded%20flag") },
     Operation { name: "type=multivariant", request: |_| get("?type=multivariant") },
@@ -82,7 +89,9 @@ async fn main() {
     for size in SIZES {
         columns.push(measure(size).await);
     }
-    println!("| operation | 1,000 flags: p50, p95 (ms) | 100,000 flags: p50, p95 (ms) | ratio of p50 |");
+    println!(
+        "| operation | 1,000 flags: p50, p95 (ms) | 100,000 flags: p50, p95 (ms) | ratio of p50 |"
+    );
     println!("|---|---|---|---|");
     for (index, operation) in OPERATIONS.iter().enumerate() {
         let (small, large) = (columns[0][index], columns[1][index]);
@@ -120,7 +129,12 @@ async fn measure(size: i64) -> Vec<(Duration, Duration)> {
     figures
 }
 
-async fn time(client: &Client, base: &str, key: &str, operation: &Operation) -> (Duration, Duration) {
+async fn time(
+    client: &Client,
+    base: &str,
+    key: &str,
+    operation: &Operation,
+) -> (Duration, Duration) {
     let mut taken = Vec::new();
     for round in 0..WARM_UP + ROUNDS {
         let (method, path, body) = (operation.request)(round);

@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::sync::Cache;
+use tokio::time::timeout;
 
 pub use layer::{Identity, authenticate};
 pub use secret::{Secret, TokenKind};
@@ -33,6 +34,8 @@ const FRESH: TimeDelta = TimeDelta::milliseconds(800);
 /// How long a known key still opens evaluation when the database is gone.
 const KEPT: Duration = Duration::from_secs(600);
 const MOST_KEPT: u64 = 10_000;
+/// How long a known key waits for the database to confirm it.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// `last_used_at` is kept to this precision, so that reading flags is not writing keys.
 const USE_PRECISION: TimeDelta = TimeDelta::minutes(1);
 
@@ -108,7 +111,15 @@ impl Authenticator {
         stale: Option<Arc<Known>>,
         now: DateTime<Utc>,
     ) -> Result<ApiKey> {
-        let key = match (self.store.key_by_hash(hash).await, stale) {
+        let asked = match &stale {
+            // Who is known need not wait for a database that is gone or slow.
+            Some(_) if self.store.reachability().is_lost() => Err(Error::unavailable("not asked")),
+            Some(_) => timeout(PATIENCE, self.store.key_by_hash(hash))
+                .await
+                .unwrap_or_else(|late| Err(Error::unavailable(late))),
+            None => self.store.key_by_hash(hash).await,
+        };
+        let key = match (asked, stale) {
             (Ok(Some(key)), _) => key,
             (Ok(None), _) => return Err(Error::authentication_failed("Invalid API key.")),
             (Err(error), Some(known)) if error.code == Code::Unavailable => known.key.clone(),

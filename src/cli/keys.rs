@@ -39,7 +39,7 @@ pub(super) enum Keys {
         #[arg(long, default_value = "")]
         label: String,
         /// How long it holds, such as `30d` [default: until revoked]
-        #[arg(long, value_parser = humantime::parse_duration)]
+        #[arg(long, value_parser = some_time)]
         expires: Option<Duration>,
     },
     /// Show all keys, without the keys themselves
@@ -79,6 +79,15 @@ fn expiry(services: &Services, after: Duration) -> Result<chrono::DateTime<chron
     let after = TimeDelta::from_std(after).ok();
     let at = after.and_then(|after| services.clock.now().checked_add_signed(after));
     at.ok_or_else(|| Failure::Setting("--expires: the time is too far away".into()))
+}
+
+/// A key that never holds would only puzzle.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than nothing".into()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn unknown(error: Error, id: i64) -> Failure {

@@ -32,7 +32,13 @@ use crate::{
 
 /// A self-hosted, PostHog-compatible feature-flag service.
 #[derive(Debug, Parser)]
-#[command(name = "flagstaff", version, about)]
+#[command(
+    name = "flagstaff",
+    version,
+    about,
+    override_usage = "flagstaff [serve] [OPTIONS]\n       flagstaff <COMMAND>",
+    after_help = "Without a command it serves: `flagstaff serve --help` lists the settings."
+)]
 struct Cli {
     #[command(flatten)]
     database: DatabaseSettings,
@@ -92,7 +98,7 @@ fn explained(error: &Error) -> String {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse_from(with_default_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
-        Err(error) => return refused(&without_secret(error)),
+        Err(error) => return refused(&named(error)),
     };
     match execute(cli) {
         Ok(code) => code,
@@ -139,34 +145,40 @@ fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
 
 /// Help goes to stdout; a bad argument or variable is one line on stderr.
 fn refused(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        print!("{error}");
-        return ExitCode::SUCCESS;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            print!("{error}");
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => eprint!("{error}"),
+        _ => {
+            let text = error.to_string();
+            let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+            let sentence: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+            let sentence = sentence.join(" ");
+            eprintln!("{}", sentence.trim_end_matches(" For more information, try '--help'."));
+        }
     }
-    let text = error.to_string();
-    let mut lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let sentence: Vec<_> = lines.by_ref().filter(|line| !line.is_empty()).collect();
-    eprintln!("{}", sentence.join(" ").trim_end_matches(" For more information, try '--help'."));
     ExitCode::from(2)
 }
 
-/// A refusal repeats no secret, and names what an operator knows: the variable, where the
-/// argument is hidden.
-fn without_secret(mut error: clap::Error) -> clap::Error {
+/// A refusal names the setting's variable as well as its argument, and repeats no secret.
+fn named(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(blamed)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
+    let long = blamed.split(' ').next().unwrap_or_default().to_owned();
     let command = Cli::command();
-    let secret = command.get_subcommands().flat_map(clap::Command::get_arguments).find(|arg| {
-        let long = arg.get_long().map(|long| format!("--{long}"));
-        arg.is_hide_env_values_set() && blamed.split(' ').next() == long.as_deref()
-    });
-    let Some(secret) = secret else { return error };
-    if let Some(variable) = secret.get_env().filter(|_| secret.is_hide_set()) {
-        let variable = ContextValue::String(variable.to_string_lossy().into_owned());
-        error.insert(ContextKind::InvalidArg, variable);
+    let everywhere = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let blamed = everywhere
+        .chain(command.get_arguments())
+        .find(|arg| arg.get_long().is_some_and(|name| long == format!("--{name}")));
+    let Some(variable) = blamed.and_then(|arg| arg.get_env()) else { return error };
+    let setting = format!("{long} ({})", variable.to_string_lossy());
+    if blamed.is_some_and(clap::Arg::is_hide_env_values_set) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("***".into()));
     }
-    error.insert(ContextKind::InvalidValue, ContextValue::String("***".into()));
+    error.insert(ContextKind::InvalidArg, ContextValue::String(setting));
     error
 }
 

@@ -6,17 +6,18 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use crate::{
-    config::{LogSettings, ServeSettings},
+    config::{BootstrapSettings, LogSettings, ServeSettings},
     server::{Server, StartError},
     service::bootstrap::Bootstrapped,
     telemetry::Telemetry,
 };
 
 pub(super) async fn run(
-    settings: ServeSettings,
+    mut settings: ServeSettings,
     database_url: &str,
     log: &LogSettings,
 ) -> Result<ExitCode, Failure> {
+    settings.bootstrap = BootstrapSettings::from_env().map_err(Failure::Setting)?;
     let telemetry = Telemetry::start(log, settings.otlp_endpoint.as_deref())?;
     let server = Server::start(settings, database_url, &telemetry).await.map_err(failure)?;
     if let Some(made) = &server.bootstrapped {

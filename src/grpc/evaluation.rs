@@ -28,6 +28,7 @@ impl EvaluationService for Grpc {
         request: Request<EvaluateFlagsRequest>,
     ) -> Result<Response<EvaluateFlagsResponse>, Status> {
         let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+        let request_id = request_id(&request);
         let request = request.into_inner();
         let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
         let asked = asked(required(request.subject, "subject")?)?;
@@ -40,7 +41,7 @@ impl EvaluationService for Grpc {
         Ok(Response::new(EvaluateFlagsResponse {
             errors_while_computing_flags: evaluation.errors_while_computing,
             flags: evaluation.outcomes.into_iter().map(flag).collect::<BTreeMap<_, _>>(),
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id.to_string(),
             evaluated_at: Some(timestamp(self.0.clock.now())),
             quota_limited: Vec::new(),
         }))
@@ -51,14 +52,18 @@ impl EvaluationService for Grpc {
         request: Request<EvaluateFlagRequest>,
     ) -> Result<Response<EvaluateFlagResponse>, Status> {
         let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+        let request_id = request_id(&request);
         let request = request.into_inner();
         let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
         let asked = asked(required(request.subject, "subject")?)?;
         let scene = scene(request.evaluation_contexts, request.evaluation_runtime, implied);
+        if request.flag_key.is_empty() {
+            return Err(Error::field("flag_key", "required", "This field is required.").into());
+        }
         let outcome = self.0.evaluate_one(&snapshot, &request.flag_key, &asked, &scene);
         Ok(Response::new(EvaluateFlagResponse {
             flag: Some(evaluated(outcome.ok_or_else(Error::not_found)?)),
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id.to_string(),
             evaluated_at: Some(timestamp(self.0.clock.now())),
         }))
     }
@@ -67,6 +72,12 @@ impl EvaluationService for Grpc {
 /// Without other word, gRPC is spoken by servers and gRPC-web by browsers (architecture 2).
 fn implied_runtime<T>(request: &Request<T>) -> &'static str {
     if request.extensions().get::<OverWeb>().is_some() { "client" } else { "server" }
+}
+
+/// The caller's own id for the request, where it is a UUID; else a fresh one.
+fn request_id<T>(request: &Request<T>) -> Uuid {
+    let sent = request.metadata().get("x-request-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    sent.unwrap_or_else(Uuid::new_v4)
 }
 
 fn scene(contexts: Vec<String>, runtime: Option<String>, implied: &str) -> Scene {

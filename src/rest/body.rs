@@ -41,6 +41,10 @@ pub(super) async fn value(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
     }
     match media_type.as_str() {
         "" | "application/json" => parse(bytes),
+        // `curl -d` says form whatever it sends.
+        "application/x-www-form-urlencoded" if bytes.trim_ascii_start().starts_with(b"{") => {
+            parse(bytes)
+        }
         "application/x-www-form-urlencoded" => Ok(form(bytes)),
         "multipart/form-data" => multipart(content_type, bytes.clone()).await,
         other if other.ends_with("+json") => parse(bytes),
@@ -118,6 +122,8 @@ mod tests {
             "key=a&filters=%7B%22groups%22%3A%5B%5D%7D",
         );
         assert_eq!(form.await.unwrap(), json!({"key": "a", "filters": {"groups": []}}));
+        let undeclared = read_as("application/x-www-form-urlencoded", r#" {"key": "a"}"#);
+        assert_eq!(undeclared.await.unwrap(), json!({"key": "a"}));
         let multipart = "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--x--\r\n";
         let multipart = read_as("multipart/form-data; boundary=x", multipart).await.unwrap();
         assert_eq!(multipart, json!({"key": "a"}));

@@ -85,8 +85,8 @@ impl Server {
         snapshots.warm().await?;
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let freshness = follow(&store, &snapshots, &authenticator, &tasks, &stop);
-        let readiness = ops::Readiness::new(freshness);
+        follow(&store, &snapshots, &authenticator, &tasks, &stop);
+        let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
         let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;
         let rest = rest::router(services, rest_settings(&settings));

@@ -14,18 +14,18 @@ use axum::{
 use http::StatusCode;
 use serde_json::json;
 
-use crate::{snapshot::Freshness, telemetry::Telemetry};
+use crate::{store::Reachability, telemetry::Telemetry};
 
 /// Whether traffic should come here.
 #[derive(Clone, Debug)]
 pub(super) struct Readiness {
-    freshness: Freshness,
+    database: Reachability,
     draining: Arc<AtomicBool>,
 }
 
 impl Readiness {
-    pub(super) fn new(freshness: Freshness) -> Self {
-        Self { freshness, draining: Arc::default() }
+    pub(super) fn new(database: Reachability) -> Self {
+        Self { database, draining: Arc::default() }
     }
 
     /// From now on traffic should go elsewhere.
@@ -42,7 +42,7 @@ pub(super) fn router(readiness: Readiness, telemetry: Telemetry) -> Router {
 
 /// A replica without its database still answers from memory, so it stays ready and says so.
 async fn ready(State(readiness): State<Readiness>) -> Response {
-    let stale = readiness.freshness.is_stale();
+    let stale = readiness.database.is_lost();
     match readiness.draining.load(Ordering::Relaxed) {
         true => {
             let body = json!({"status": "draining", "stale": stale});
@@ -53,7 +53,7 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
 }
 
 async fn metrics(telemetry: Telemetry, readiness: Readiness) -> Response {
-    telemetry.record_stale(readiness.freshness.is_stale());
+    telemetry.record_stale(readiness.database.is_lost());
     ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.metrics_text())
         .into_response()
 }

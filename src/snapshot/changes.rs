@@ -7,21 +7,15 @@
 //! all there is: changes of other processes, such as the command line, are
 //! seen within the interval, and this process's own at once.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Snapshots;
 use crate::{
     auth::Authenticator,
-    model::error::Result,
+    model::error::{Error, Result},
     store::{
         Store,
         listen::{Announcement, Listener},
@@ -31,27 +25,8 @@ use crate::{
 const POSTGRES_POLL: Duration = Duration::from_secs(1);
 const SQLITE_POLL: Duration = Duration::from_millis(500);
 const RECONNECT: Duration = Duration::from_millis(500);
-
-/// Whether the last look at the database succeeded, so that answers are current.
-#[derive(Clone, Debug, Default)]
-pub struct Freshness(Arc<AtomicBool>);
-
-impl Freshness {
-    /// True while the database cannot be asked: answers come from memory as it was.
-    #[must_use]
-    pub fn is_stale(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, stale: bool) {
-        if self.0.swap(stale, Ordering::Relaxed) != stale {
-            match stale {
-                true => tracing::warn!("database is unreachable, answering from memory"),
-                false => tracing::info!("database is back"),
-            }
-        }
-    }
-}
+/// How long a look at the revisions may take before the database counts as gone.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts to follow changes, until `stop`.
 pub fn follow(
@@ -60,18 +35,16 @@ pub fn follow(
     authenticator: &Authenticator,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> Freshness {
-    let freshness = Freshness::default();
-    let poll = poll(store.clone(), snapshots.clone(), freshness.clone());
+) {
+    let poll = poll(store.clone(), snapshots.clone());
     tasks.spawn(stop.clone().run_until_cancelled_owned(poll));
     if store.is_postgres() {
         let listen = listen(store.clone(), snapshots.clone(), authenticator.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(listen));
     }
-    freshness
 }
 
-async fn poll(store: Store, snapshots: Snapshots, freshness: Freshness) {
+async fn poll(store: Store, snapshots: Snapshots) {
     let mut ticks = interval(if store.is_postgres() { POSTGRES_POLL } else { SQLITE_POLL });
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -80,14 +53,16 @@ async fn poll(store: Store, snapshots: Snapshots, freshness: Freshness) {
         if let Err(error) = &outcome {
             tracing::debug!(error = error.causes(), "polling for changes failed");
         }
-        freshness.note(outcome.is_err());
+        store.reachability().note(outcome.is_err());
     }
 }
 
 /// Compares revisions, and refreshes what is behind.
 async fn catch_up(store: &Store, snapshots: &Snapshots) -> Result<()> {
     let mut held = snapshots.revisions();
-    for (project_id, revision) in store.revisions().await? {
+    // A pool waits longer for a lost database than anybody should have to.
+    let revisions = timeout(PATIENCE, store.revisions()).await.map_err(Error::unavailable)??;
+    for (project_id, revision) in revisions {
         if held.remove(&project_id).is_none_or(|known| known < revision) {
             snapshots.refresh(project_id, revision).await?;
         }

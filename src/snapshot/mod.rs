@@ -14,7 +14,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-pub use changes::{Freshness, follow};
+pub use changes::follow;
 
 use crate::{
     engine::FlagSet,

@@ -4,10 +4,14 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbErr,
-    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        self, ConnectOptions as _, Connection,
+        postgres::PgConnectOptions,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    },
 };
 
-use super::Store;
+use super::{Reachability, Store};
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,7 +92,7 @@ async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError
     } else {
         open(sqlite_options(url, SQLITE_READERS)).await?
     };
-    Ok(Store { write, read, url: url.to_owned() })
+    Ok(Store { write, read, url: url.to_owned(), reachable: Reachability::default() })
 }
 
 fn in_memory(url: &str) -> bool {
@@ -109,10 +113,32 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
 }
 
 async fn connect_postgres(url: &str) -> Result<Store, ConnectError> {
+    refused_at_once(url).await?;
     let mut options = options(url, POSTGRES_CONNECTIONS);
     options.statement_timeout(STATEMENT_TIMEOUT).set_application_name("flagstaff");
     let write = open(options).await?;
-    Ok(Store { read: write.clone(), write, url: url.to_owned() })
+    Ok(Store {
+        read: write.clone(),
+        write,
+        url: url.to_owned(),
+        reachable: Reachability::default(),
+    })
+}
+
+/// One plain connection first: a pool would try again until its time-out, and then name that
+/// rather than the cause.
+async fn refused_at_once(url: &str) -> Result<(), ConnectError> {
+    let unreachable = |why: String| ConnectError::Unreachable(why);
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| ConnectError::Url(without_password(url), format!(" ({error})")))?;
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => {
+            connection.close().await.map_err(|error| unreachable(error.to_string()))
+        }
+        Ok(Err(sqlx::Error::Database(error))) => Err(unreachable(error.message().to_owned())),
+        Ok(Err(error)) => Err(unreachable(error.to_string())),
+        Err(_) => Err(unreachable("it did not answer in time".into())),
+    }
 }
 
 fn options(url: &str, connections: u32) -> ConnectOptions {

@@ -24,6 +24,11 @@ mod project_write;
 pub(crate) mod projects;
 pub(crate) mod users;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
     TransactionOptions, TransactionTrait, sqlx,
@@ -44,6 +49,29 @@ pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
     url: String,
+    reachable: Reachability,
+}
+
+/// Whether the last look at the database succeeded. Shared by all clones of a store.
+#[derive(Clone, Debug, Default)]
+pub struct Reachability(Arc<AtomicBool>);
+
+impl Reachability {
+    /// True while the database cannot be asked: answers come from memory as it was.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Notes the outcome of a look, and says so when it differs from the last.
+    pub(crate) fn note(&self, lost: bool) {
+        if self.0.swap(lost, Ordering::Relaxed) != lost {
+            match lost {
+                true => tracing::warn!("database is unreachable, answering from memory"),
+                false => tracing::info!("database is back"),
+            }
+        }
+    }
 }
 
 impl Store {
@@ -53,8 +81,19 @@ impl Store {
         self.write.get_database_backend() == DbBackend::Postgres
     }
 
+    /// Whether the database was there when last looked at.
+    #[must_use]
+    pub fn reachability(&self) -> &Reachability {
+        &self.reachable
+    }
+
     /// Begins a transaction that may write; on SQLite it takes the write lock at once.
+    ///
+    /// With the database known to be gone it fails at once, rather than after a time-out.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        if self.reachable.is_lost() {
+            return Err(Error::unavailable("the database is known to be unreachable"));
+        }
         let options = TransactionOptions {
             sqlite_transaction_mode: (!self.is_postgres())
                 .then_some(SqliteTransactionMode::Immediate),

@@ -168,7 +168,7 @@ fn decode(headers: &HeaderMap, query: &Query, bytes: &[u8], limit: usize) -> Res
     let bytes = unzipped(headers, query, bytes, limit)?;
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let value = match kind.starts_with("application/x-www-form-urlencoded") {
-        true => form(&bytes),
+        true => parse(&bytes).or_else(|| form(&bytes)),
         false => parse(&bytes).or_else(|| parse(&unbase64(&bytes)?)),
     };
     match value {
