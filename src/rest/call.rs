@@ -60,7 +60,7 @@ impl Call {
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let identity = request.extensions().get::<Identity>().cloned().unwrap_or_default();
         let (parts, content) = request.into_parts();
-        let base = Base::of(rest.settings.public_url.as_deref(), &parts);
+        let base = Base::of(&rest.settings, &parts);
         let bytes = match identity.caller() {
             // Nobody's body is not worth reading.
             Err(error) => Err(error),

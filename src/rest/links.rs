@@ -2,6 +2,8 @@
 
 use http::{header::HOST, request::Parts};
 
+use super::Settings;
+
 /// Where links begin, and the path that a request came in on.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
@@ -11,10 +13,10 @@ pub(super) struct Base {
 
 impl Base {
     /// From the configured URL, else from the host that the request names.
-    pub(super) fn of(public_url: Option<&str>, parts: &Parts) -> Self {
-        let origin = match public_url {
+    pub(super) fn of(settings: &Settings, parts: &Parts) -> Self {
+        let origin = match &settings.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", host(parts)),
+            None => format!("{}://{}", settings.scheme, host(parts)),
         };
         Self { origin, path: parts.uri.path().to_owned() }
     }

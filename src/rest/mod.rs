@@ -47,6 +47,8 @@ pub struct Settings {
     pub ingestion_bytes: usize,
     /// Where clients reach the service; `None` is the request's own host.
     pub public_url: Option<String>,
+    /// How that host is reached: `http`, or `https` where the port speaks TLS.
+    pub scheme: &'static str,
 }
 
 /// What handlers stand on.

@@ -163,5 +163,6 @@ fn rest_settings(settings: &ServeSettings) -> rest::Settings {
         body_bytes: settings.management_bytes(),
         ingestion_bytes: settings.ingestion_bytes(),
         public_url: settings.public_url.clone(),
+        scheme: if settings.tls_cert.is_some() { "https" } else { "http" },
     }
 }
