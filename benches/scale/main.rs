@@ -16,7 +16,7 @@
 )]
 
 #[path = "../../tests/it/support/postgres.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
+#[allow(dead_code, unused_imports, reason = "the tests use more of it, their own included")]
 mod postgres;
 mod seed;
 
