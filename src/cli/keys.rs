@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Failure, services};
 use crate::{
+    config::EncryptionKey,
+    encryption::{Encryptor, keys},
     model::{
         api_key::ApiKey,
         caller::{CredentialKind, Reach},
@@ -49,8 +51,17 @@ pub(super) enum Keys {
         /// Its number, as `keys list` shows it
         id: i64,
     },
-    /// Encrypt payloads anew with the newest key
-    RotateEncryption,
+    /// Encrypt payloads anew with the newest key; the older ones must still be given
+    RotateEncryption {
+        /// Fernet keys, newest first [default with SQLite: the key file beside the database]
+        #[arg(
+            long,
+            env = "FLAGSTAFF_ENCRYPTION_KEYS",
+            value_delimiter = ',',
+            hide_env_values = true
+        )]
+        encryption_keys: Vec<EncryptionKey>,
+    },
 }
 
 pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, Failure> {
@@ -67,8 +78,20 @@ pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, F
             println!("{}", keys.iter().map(shown).collect::<Value>());
         }
         Keys::Revoke { id } => services.revoke_key(id).await.map_err(|error| unknown(error, id))?,
-        Keys::RotateEncryption => {
-            return Err(Error::unimplemented("`flagstaff keys rotate-encryption`").into());
+        Keys::RotateEncryption { encryption_keys } => {
+            let keys = keys::prepare(&encryption_keys, database_url).map_err(Failure::Setting)?;
+            let rotation = services.rotate_encryption(&Encryptor::new(&keys)).await?;
+            println!(
+                "{}",
+                json!({"rotated": rotation.rotated, "undecryptable": rotation.undecryptable})
+            );
+            if !rotation.undecryptable.is_empty() {
+                let left = rotation.undecryptable.len();
+                let why = "no given key decrypts them, and they stay as they are";
+                return Err(Failure::Setting(format!(
+                    "--encryption-keys: {left} payloads are left: {why}"
+                )));
+            }
         }
     }
     services.store.close().await;

@@ -30,41 +30,68 @@ pub struct FlagSet {
     settings: Arc<Settings>,
     cohorts: Arc<CohortSet>,
     flags: Vec<Arc<Flag>>,
+    index: Arc<Index>,
+}
+
+/// Where flags stand in their list, and in what order they are decided.
+#[derive(Debug)]
+struct Index {
     by_key: HashMap<Arc<str>, usize>,
     by_id: HashMap<i64, usize>,
     graph: Graph,
 }
 
-impl FlagSet {
-    /// A project's set. All of its flags belong here, those that are off or
-    /// deleted too: others may depend on them.
-    pub fn new(settings: Settings, flags: Vec<Arc<Flag>>, cohorts: Vec<Arc<Cohort>>) -> Self {
-        Self::assemble(Arc::new(settings), Arc::new(CohortSet::new(cohorts)), flags)
-    }
-
-    /// The set after some flags were changed or added, and some removed.
-    ///
-    /// Flags that stay are shared; only the indexes are built anew.
-    pub fn with_changes(&self, changed: Vec<Arc<Flag>>, removed: &[i64]) -> Self {
-        let mut flags = self.flags.clone();
-        for flag in changed {
-            match self.by_id.get(&flag.id()) {
-                Some(&at) => flags[at] = flag,
-                None => flags.push(flag),
-            }
-        }
-        flags.retain(|flag| !removed.contains(&flag.id()));
-        Self::assemble(Arc::clone(&self.settings), Arc::clone(&self.cohorts), flags)
-    }
-
-    fn assemble(settings: Arc<Settings>, cohorts: Arc<CohortSet>, flags: Vec<Arc<Flag>>) -> Self {
+impl Index {
+    fn of(flags: &[Arc<Flag>]) -> Self {
         let by_id: HashMap<i64, usize> =
             flags.iter().enumerate().map(|(at, flag)| (flag.id(), at)).collect();
         // A deleted flag may share its key with the one that took its place.
         let live = flags.iter().enumerate().filter(|(_, flag)| !flag.is_deleted());
         let by_key = live.map(|(at, flag)| (Arc::clone(flag.shared_key()), at)).collect();
         let graph = Graph::new(flags.iter().map(|flag| reads(flag, &by_id)).collect());
-        Self { settings, cohorts, flags, by_key, by_id, graph }
+        Self { by_key, by_id, graph }
+    }
+}
+
+impl FlagSet {
+    /// A project's set. All of its flags belong here, those that are off or
+    /// deleted too: others may depend on them.
+    pub fn new(settings: Settings, flags: Vec<Arc<Flag>>, cohorts: Vec<Arc<Cohort>>) -> Self {
+        let index = Arc::new(Index::of(&flags));
+        Self {
+            settings: Arc::new(settings),
+            cohorts: Arc::new(CohortSet::new(cohorts)),
+            flags,
+            index,
+        }
+    }
+
+    /// The set after some flags were changed or added, and some removed.
+    ///
+    /// Flags that stay are shared. So is the index, unless a flag came, went, or changed its
+    /// key or what it reads: in most changes none does.
+    pub fn with_changes(&self, changed: Vec<Arc<Flag>>, removed: &[i64]) -> Self {
+        let mut flags = self.flags.clone();
+        let mut keeps_index = true;
+        for flag in changed {
+            match self.index.by_id.get(&flag.id()) {
+                Some(&at) => {
+                    keeps_index &= stands_alike(&flags[at], &flag);
+                    flags[at] = flag;
+                }
+                None => {
+                    keeps_index = false;
+                    flags.push(flag);
+                }
+            }
+        }
+        if !removed.is_empty() {
+            keeps_index = false;
+            flags.retain(|flag| !removed.contains(&flag.id()));
+        }
+        let index = if keeps_index { Arc::clone(&self.index) } else { Arc::new(Index::of(&flags)) };
+        let (settings, cohorts) = (Arc::clone(&self.settings), Arc::clone(&self.cohorts));
+        Self { settings, cohorts, flags, index }
     }
 
     /// The flags, in the order given.
@@ -74,12 +101,12 @@ impl FlagSet {
 
     /// The flag with this key that is not deleted.
     pub fn flag(&self, key: &str) -> Option<&Arc<Flag>> {
-        self.by_key.get(key).map(|&at| &self.flags[at])
+        self.index.by_key.get(key).map(|&at| &self.flags[at])
     }
 
     /// The flag with this id, deleted or not.
     pub fn flag_by_id(&self, id: i64) -> Option<&Arc<Flag>> {
-        self.by_id.get(&id).map(|&at| &self.flags[at])
+        self.index.by_id.get(&id).map(|&at| &self.flags[at])
     }
 
     /// What the project settles for all of its flags.
@@ -107,15 +134,15 @@ impl FlagSet {
     }
 
     pub(super) fn graph(&self) -> &Graph {
-        &self.graph
+        &self.index.graph
     }
 
     pub(super) fn position(&self, key: &str) -> Option<usize> {
-        self.by_key.get(key).copied()
+        self.index.by_key.get(key).copied()
     }
 
     pub(super) fn position_by_id(&self, id: i64) -> Option<usize> {
-        self.by_id.get(&id).copied()
+        self.index.by_id.get(&id).copied()
     }
 
     pub(super) fn terms(&self, now: DateTime<Utc>) -> Terms {
@@ -123,11 +150,22 @@ impl FlagSet {
     }
 }
 
-/// The positions of the flags that a flag reads. One that is never served is
-/// false whatever it reads, so it reads nothing.
+/// Whether one flag can take the other's place without anything else moving.
+fn stands_alike(before: &Flag, after: &Flag) -> bool {
+    before.key() == after.key()
+        && before.is_deleted() == after.is_deleted()
+        && read_by(before) == read_by(after)
+}
+
+/// The flags that a flag reads. One that is never served is false whatever it
+/// reads, so it reads nothing.
+fn read_by(flag: &Flag) -> &[i64] {
+    if flag.is_served() { flag.dependencies() } else { &[] }
+}
+
+/// Their positions.
 fn reads(flag: &Flag, positions: &HashMap<i64, usize>) -> Box<[usize]> {
-    let dependencies = if flag.is_served() { flag.dependencies() } else { &[] };
-    dependencies.iter().filter_map(|id| positions.get(id).copied()).collect()
+    read_by(flag).iter().filter_map(|id| positions.get(id).copied()).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 mod accept;
 mod dispatch;
-mod encryption;
 mod ops;
 mod tls;
 
@@ -17,7 +16,7 @@ use crate::{
     auth::Authenticator,
     clock::Clock,
     config::ServeSettings,
-    encryption::Encryptor,
+    encryption::{Encryptor, keys},
     grpc,
     model::error::Error,
     rest,
@@ -75,9 +74,10 @@ impl Server {
         let tls = tls::acceptor(&settings)?;
         let listener = bind(settings.listen, "--listen (FLAGSTAFF_LISTEN)").await?;
         let ops = bind(settings.ops_listen, "--ops-listen (FLAGSTAFF_OPS_LISTEN)").await?;
-        encryption::check(&settings, database_url)?;
+        keys::check(&settings.encryption_keys, database_url).map_err(StartError::Setting)?;
         let store = open(&settings, database_url).await?;
-        let encryptor = Encryptor::new(&encryption::prepare(&settings, database_url)?);
+        let keys = keys::prepare(&settings.encryption_keys, database_url);
+        let encryptor = Encryptor::new(&keys.map_err(StartError::Setting)?);
         let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
         let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);

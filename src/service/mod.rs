@@ -14,6 +14,7 @@ pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod page;
 pub(crate) mod projects;
+pub(crate) mod rotation;
 mod usage_dashboard;
 
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};

@@ -86,6 +86,16 @@ impl ProjectWrite {
         Ok(whole(&self.txn, row.into_iter().collect()).await?.into_iter().next())
     }
 
+    /// The flags whose payloads are encrypted, softly deleted ones included.
+    pub(crate) async fn encrypted_flags(&self) -> Result<Vec<FeatureFlag>> {
+        let rows = of_project(self.project.id)
+            .filter(feature_flag::Column::HasEncryptedPayloads.eq(true))
+            .all(&self.txn)
+            .await
+            .map_err(failure)?;
+        whole(&self.txn, rows).await
+    }
+
     /// Whether any flag, softly deleted or live, has this key.
     pub(crate) async fn has_key(&self, key: &str) -> Result<bool> {
         Ok(self.key_holder(key).await?.is_some())

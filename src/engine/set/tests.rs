@@ -35,3 +35,23 @@ fn a_deleted_flag_keeps_its_id_but_not_its_key() {
     assert_eq!(set.flag("one").map(|flag| flag.id()), Some(1));
     assert_eq!(set.flag_by_id(2).map(|flag| flag.is_deleted()), Some(true));
 }
+
+#[test]
+fn the_index_is_shared_until_something_moves() {
+    let reads_one = json!({"groups": [{"properties": [
+        {"type": "flag", "key": "1", "operator": "flag_evaluates_to", "value": true}]}]});
+    let before = set([flag(1, "one", json!({})), flag(2, "two", json!({}))]);
+    let shares = |changed: Vec<Arc<Flag>>, removed: &[i64]| {
+        Arc::ptr_eq(&before.index, &before.with_changes(changed, removed).index)
+    };
+    let cases = [
+        ("other rules", vec![flag(2, "two", json!({"groups": [{}]}))], &[][..], true),
+        ("another key", vec![flag(2, "deux", json!({}))], &[], false),
+        ("another dependency", vec![flag(2, "two", reads_one)], &[], false),
+        ("a new flag", vec![flag(3, "three", json!({}))], &[], false),
+        ("a flag less", vec![], &[1], false),
+    ];
+    for (name, changed, removed, expected) in cases {
+        assert_eq!(shares(changed, removed), expected, "{name}");
+    }
+}

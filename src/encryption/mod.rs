@@ -1,6 +1,8 @@
 //! Encrypts and decrypts payloads with Fernet: the newest key encrypts, every
 //! key decrypts, so keys can be rotated without a pause (management-api 3.9).
 
+pub mod keys;
+
 use std::{fmt, sync::Arc};
 
 use fernet::{Fernet, MultiFernet};

@@ -10,30 +10,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::StartError;
-use crate::{
-    config::{EncryptionKey, ServeSettings},
-    store::Store,
-};
+use crate::{config::EncryptionKey, store::Store};
 
 /// The keys to encrypt with, newest first; none on a server database without the setting.
-pub(super) fn prepare(
-    settings: &ServeSettings,
-    database_url: &str,
-) -> Result<Vec<EncryptionKey>, StartError> {
-    if !settings.encryption_keys.is_empty() {
-        return Ok(settings.encryption_keys.clone());
+///
+/// # Errors
+///
+/// A sentence that names the setting, for a key file that cannot be read or made.
+pub fn prepare(given: &[EncryptionKey], database_url: &str) -> Result<Vec<EncryptionKey>, String> {
+    if !given.is_empty() {
+        return Ok(given.to_vec());
     }
     match Store::sqlite_file(database_url) {
-        Some(database) => key_file(&beside(&database)).map(|key| vec![key]),
+        Some(database) => key_file(&beside(&database)),
         None => Ok(Vec::new()),
     }
 }
 
 /// Refuses a key file that cannot be used, before anything is made.
-pub(super) fn check(settings: &ServeSettings, database_url: &str) -> Result<(), StartError> {
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn check(given: &[EncryptionKey], database_url: &str) -> Result<(), String> {
     let file = Store::sqlite_file(database_url).map(|database| beside(&database));
-    match file.filter(|file| settings.encryption_keys.is_empty() && file.exists()) {
+    match file.filter(|file| given.is_empty() && file.exists()) {
         Some(file) => key_file(&file).map(drop),
         None => Ok(()),
     }
@@ -45,17 +46,24 @@ fn beside(database: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn key_file(file: &Path) -> Result<EncryptionKey, StartError> {
+/// One key a line, newest first; made with one key when it is not there.
+fn key_file(file: &Path) -> Result<Vec<EncryptionKey>, String> {
     let unusable = |why: String| {
         let file = file.display();
-        StartError::Setting(format!(
+        format!(
             "--encryption-keys (FLAGSTAFF_ENCRYPTION_KEYS): cannot use the key file {file}: {why}"
-        ))
+        )
     };
     match std::fs::read_to_string(file) {
-        Ok(text) => text.parse().map_err(unusable),
+        Ok(text) => {
+            let keys: Result<Vec<_>, _> = text.split_whitespace().map(str::parse).collect();
+            match keys.map_err(unusable)? {
+                none if none.is_empty() => Err(unusable("it holds no key".into())),
+                keys => Ok(keys),
+            }
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make(file).map_err(|error| unusable(error.to_string()))
+            make(file).map(|key| vec![key]).map_err(|error| unusable(error.to_string()))
         }
         Err(error) => Err(unusable(error.to_string())),
     }
@@ -85,11 +93,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_file_may_hold_older_keys_below_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flags.db.key");
+        let (new, old) = (EncryptionKey::generate(), EncryptionKey::generate());
+        std::fs::write(&file, format!("{}\n{}\n", new.reveal(), old.reveal())).unwrap();
+        assert_eq!(key_file(&file).unwrap(), [new, old]);
+    }
+
+    #[test]
     fn a_broken_key_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("flags.db.key");
         std::fs::write(&file, "nonsense").unwrap();
-        let error = key_file(&file).unwrap_err().to_string();
+        let error = key_file(&file).unwrap_err();
         assert!(
             error.contains("FLAGSTAFF_ENCRYPTION_KEYS") && error.contains("flags.db.key"),
             "{error}"

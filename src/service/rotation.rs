@@ -1,0 +1,56 @@
+//! Encrypts payloads anew with the newest key, so that older ones can be retired.
+//!
+//! What a payload says does not change, so no version is counted and no
+//! activity row written.
+
+use super::Services;
+use crate::model::{
+    encrypted::{self, Cipher},
+    error::{Error, Result},
+    flag::FeatureFlag,
+};
+
+/// What a rotation came to.
+#[derive(Debug, Default)]
+pub(crate) struct Rotation {
+    /// How many payloads are now under the newest key.
+    pub(crate) rotated: u64,
+    /// Keys of the flags whose payload no key decrypts; they are left as they are.
+    pub(crate) undecryptable: Vec<String>,
+}
+
+impl Services {
+    /// Encrypts every payload anew, one project a transaction.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked` without a key; `Unavailable` when the database is gone. What was done stays done.
+    pub(crate) async fn rotate_encryption(&self, cipher: &impl Cipher) -> Result<Rotation> {
+        let mut rotation = Rotation::default();
+        for project in self.store.projects().await? {
+            let mut write = self.begin(project.id).await?;
+            for flag in write.encrypted_flags().await? {
+                match resealed(&flag, cipher)? {
+                    Some(after) => {
+                        write.update_flag(&flag, &after).await?;
+                        rotation.rotated += 1;
+                    }
+                    None => rotation.undecryptable.push(flag.key),
+                }
+            }
+            write.commit(self.clock.now()).await?;
+        }
+        Ok(rotation)
+    }
+}
+
+/// The flag with its payload under the newest key; `None` when no key decrypts it.
+fn resealed(flag: &FeatureFlag, cipher: &impl Cipher) -> Result<Option<FeatureFlag>> {
+    let Some(token) = encrypted::payload(&flag.filters) else { return Ok(Some(flag.clone())) };
+    let Some(text) = cipher.decrypt(token) else { return Ok(None) };
+    let mut after = flag.clone();
+    let payload = after.filters.pointer_mut("/payloads/true");
+    *payload.ok_or_else(|| Error::internal("a payload was there a moment ago"))? =
+        cipher.encrypt(&text)?.into();
+    Ok(Some(after))
+}
