@@ -12,6 +12,7 @@ use crate::{
         flag::FeatureFlag,
         guards,
         json::Object,
+        link::{Link, LinkKind},
         project::Project,
         write::{Facts, wanted_key},
     },
@@ -53,8 +54,8 @@ impl KeyHolder {
         self.0.is_some_and(|(id, deleted)| !deleted && id != own)
     }
 
-    /// A softly deleted holder gives way: for good, or, where another product still refers to
-    /// it, by being renamed.
+    /// A softly deleted holder gives way: for good, or, where an experiment or early access still
+    /// refers to it, by being renamed.
     pub(super) async fn make_way(
         self,
         write: &mut ProjectWrite,
@@ -64,9 +65,11 @@ impl KeyHolder {
         let Some((id, true)) = self.0.filter(|(id, _)| Some(*id) != own) else { return Ok(()) };
         let links = write.links_to(id).await?;
         guards::key_reuse(key, &links)?;
-        match links.is_empty() {
-            true => write.remove_flag(id).await,
-            false => write.rename_flag(id, format!("{key}:deleted:{id}")).await,
+        let is_kept =
+            |link: &Link| matches!(link.kind, LinkKind::Experiment | LinkKind::EarlyAccess);
+        match links.iter().any(is_kept) {
+            false => write.remove_flag(id).await,
+            true => write.rename_flag(id, format!("{key}:deleted:{id}")).await,
         }
     }
 }
@@ -120,8 +123,7 @@ pub(super) async fn rekey(
     after: &mut FeatureFlag,
     key_was_sent: bool,
 ) -> Result<()> {
-    let has_experiment =
-        || before.links.iter().any(|link| link.kind == crate::model::link::LinkKind::Experiment);
+    let has_experiment = || before.links.iter().any(|link| link.kind == LinkKind::Experiment);
     if !before.deleted && after.deleted && has_experiment() {
         after.key = guards::deleted_key(after);
     }
