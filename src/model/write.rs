@@ -378,6 +378,9 @@ fn check_whole(wanted: &FeatureFlag, current: &FeatureFlag, method: Method) -> R
             "Encrypted payloads require the flag to be a remote configuration.",
         ));
     }
+    if wanted.archived && wanted.active {
+        return Err(Error::rule("An archived feature flag must be inactive."));
+    }
     Ok(())
 }
 
