@@ -2,10 +2,12 @@
 //! line, and waiting for conditions instead of for time.
 
 pub(crate) mod cli;
+pub(crate) mod edges;
 pub(crate) mod grpc;
 pub(crate) mod operations;
 pub(crate) mod postgres;
 pub(crate) mod rest;
+pub(crate) mod rows;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -23,6 +25,9 @@ use cli::Flagstaff;
 
 /// The flags of the first project.
 pub(crate) const FLAGS: &str = "/api/projects/1/feature_flags/";
+
+/// What services on PostgreSQL encrypt payloads with; those on SQLite make a key of their own.
+const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// Makes each named test two: one on SQLite, one on PostgreSQL where there is one.
 ///
@@ -80,18 +85,23 @@ impl Service {
     pub(crate) async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = sqlite_url(&folder, "flagstaff.db");
-        Self::start(url, Home::Folder(folder)).await
+        Self::start(url, Home::Folder(folder), &[]).await
     }
 
     /// `None` where there is no PostgreSQL.
     pub(crate) async fn on_postgres() -> Option<Self> {
-        let database = migrated_postgres().await?;
-        let url = database.url.clone();
-        Some(Self::start(url, Home::Database(database)).await)
+        Self::on_postgres_with(&["--encryption-keys", ENCRYPTION_KEY]).await
     }
 
-    async fn start(database_url: String, home: Home) -> Self {
-        let server = server(&database_url).await;
+    /// As [`Self::on_postgres`], with these settings and no key to encrypt with.
+    pub(crate) async fn on_postgres_with(arguments: &[&str]) -> Option<Self> {
+        let database = migrated_postgres().await?;
+        let url = database.url.clone();
+        Some(Self::start(url, Home::Database(database), arguments).await)
+    }
+
+    async fn start(database_url: String, home: Home, arguments: &[&str]) -> Self {
+        let server = server(&database_url, arguments).await;
         let made = server.bootstrapped.as_ref().expect("the database was empty");
         let token = made.project_token.reveal().to_owned();
         let secret = made.project_secret.reveal().to_owned();
@@ -101,7 +111,7 @@ impl Service {
 
     /// Another service on the same database, to be stopped before this one.
     pub(crate) async fn replica(&self) -> Self {
-        let server = server(&self.database_url).await;
+        let server = server(&self.database_url, &[]).await;
         let secrets = [self.token.clone(), self.secret.clone(), self.key.clone()];
         Self::of(server, self.database_url.clone(), Home::Elsewhere, secrets)
     }
@@ -153,9 +163,9 @@ struct Arguments {
     serve: ServeSettings,
 }
 
-async fn server(database_url: &str) -> Server {
+async fn server(database_url: &str, arguments: &[&str]) -> Server {
     let ports = ["flagstaff", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
-    let settings = Arguments::parse_from(ports).serve;
+    let settings = Arguments::parse_from([&ports[..], arguments].concat()).serve;
     let telemetry = Telemetry::quiet().unwrap();
     Server::start(settings, database_url, &telemetry).await.unwrap()
 }

@@ -1,0 +1,49 @@
+//! Rows that no operation writes yet, and columns that none shows.
+
+use sea_orm::{ConnectionTrait, Database, Statement};
+
+use super::Service;
+
+impl Service {
+    /// Runs statements on the service's own database.
+    pub(crate) async fn execute(&self, statements: &str) {
+        let connection = Database::connect(&self.database_url).await.unwrap();
+        connection.execute_unprepared(statements).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// The first column of the first row, as text.
+    pub(crate) async fn stored(&self, query: &str) -> Option<String> {
+        let connection = Database::connect(&self.database_url).await.unwrap();
+        let statement = Statement::from_string(connection.get_database_backend(), query);
+        let row = connection.query_one_raw(statement).await.unwrap();
+        connection.close().await.unwrap();
+        row.map(|row| row.try_get_by_index(0).unwrap())
+    }
+
+    /// Something of another product that refers to a flag: `experiment`, `early_access`,
+    /// `survey` or `replay`. `state` is `draft`, `running`, `stopped` or `deleted`.
+    pub(crate) async fn link(&self, flag: i64, kind: &str, number: i64, state: &str) {
+        let instant = "'2026-01-01T00:00:00+00:00'";
+        let started = if state == "draft" { "NULL" } else { instant };
+        let ended = if state == "stopped" { instant } else { "NULL" };
+        let deleted = state == "deleted";
+        self.execute(&format!(
+            "INSERT INTO flag_link \
+             (project_id, flag_id, kind, ref_id, name, started_at, ended_at, deleted) VALUES \
+             (1, {flag}, '{kind}', {number}, 'Link {number}', {started}, {ended}, {deleted})"
+        ))
+        .await;
+    }
+
+    /// A cohort of a project.
+    pub(crate) async fn cohort(&self, project: i64, id: i64, is_static: bool, filters: &str) {
+        self.execute(&format!(
+            "INSERT INTO cohort \
+             (id, project_id, name, description, is_static, filters, deleted, created_at) VALUES \
+             ({id}, {project}, 'Cohort {id}', '', {is_static}, '{filters}', false, \
+             '2026-01-01T00:00:00+00:00')"
+        ))
+        .await;
+    }
+}
