@@ -15,16 +15,25 @@ use super::{
 const MOST_SEARCHED: usize = 200;
 
 /// Fields that a list can be ordered by.
-const SORTABLE: [&str; 13] = [
+const SORTABLE: [&str; 22] = [
     "id",
     "key",
     "name",
+    "filters",
+    "deleted",
     "active",
     "version",
     "created_at",
     "updated_at",
     "created_by",
     "last_modified_by",
+    "ensure_experience_continuity",
+    "rollback_conditions",
+    "performed_rollback",
+    "usage_dashboard",
+    "has_enriched_analytics",
+    "is_remote_configuration",
+    "has_encrypted_payloads",
     "evaluation_runtime",
     "bucketing_identifier",
     "last_called_at",

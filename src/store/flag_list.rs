@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, Func, LikeExpr, NullOrdering, SelectStatement},
+    sea_query::{Expr, Func, LikeExpr, NullOrdering, SelectStatement, SimpleExpr},
 };
 
 use super::{
@@ -99,11 +99,20 @@ fn ordered(query: Select<Entity>, order: &Order) -> Select<Entity> {
         "id" => Column::Id,
         "key" => Column::Key,
         "name" => Column::Name,
+        "filters" => Column::Filters,
+        "deleted" => Column::Deleted,
         "active" => Column::Active,
         "version" => Column::Version,
         "updated_at" => Column::UpdatedAt,
         "created_by" => Column::CreatedById,
         "last_modified_by" => Column::LastModifiedById,
+        "ensure_experience_continuity" => Column::EnsureExperienceContinuity,
+        "rollback_conditions" => Column::RollbackConditions,
+        "performed_rollback" => Column::PerformedRollback,
+        "usage_dashboard" => Column::UsageDashboardId,
+        "has_enriched_analytics" => Column::HasEnrichedAnalytics,
+        "is_remote_configuration" => Column::IsRemoteConfiguration,
+        "has_encrypted_payloads" => Column::HasEncryptedPayloads,
         "evaluation_runtime" => Column::EvaluationRuntime,
         "bucketing_identifier" => Column::BucketingIdentifier,
         "last_called_at" => Column::LastCalledAt,
@@ -193,8 +202,25 @@ fn found(project_id: i64, term: &str) -> Condition {
         .filter(flag_link::Column::ProjectId.eq(project_id))
         .filter(flag_link::Column::Kind.eq("experiment"))
         .filter(flag_link::Column::Deleted.eq(false))
-        .filter(Func::lower(Expr::col(flag_link::Column::Name)).like(anywhere(term)));
+        .filter(named(term));
     Condition::any().add(in_flag).add(Column::Id.in_subquery(experiments.into_query()))
+}
+
+/// An experiment by its name, whose separators a space in the term matches too.
+fn named(term: &str) -> Condition {
+    let anywhere = |text: &str| LikeExpr::new(format!("%{}%", escaped(text))).escape('\\');
+    let name = || SimpleExpr::from(Func::lower(Expr::col(flag_link::Column::Name)));
+    if !term.contains(char::is_whitespace) {
+        return Condition::all().add(name().like(anywhere(term)));
+    }
+    let replaced = |text: SimpleExpr, from: &str, to: &str| {
+        SimpleExpr::from(Func::cust("replace").args([text, from.into(), to.into()]))
+    };
+    let spaced = ["-", "_", "\t", "\n"].iter().fold(name(), |name, from| replaced(name, from, " "));
+    // Each doubles what it takes for one: runs of up to eight.
+    let loose = (0..3).fold(spaced, |name, _| replaced(name, "  ", " "));
+    let words = term.split_whitespace().map(|word| name().like(anywhere(word)));
+    words.fold(Condition::all().add(loose.like(anywhere(&loosened(term)))), Condition::add)
 }
 
 /// What LIKE takes for a pattern, taken for itself.
