@@ -17,6 +17,7 @@ mod fidelity;
 mod filter_rules;
 mod flag_fields;
 mod flag_life_rules;
+mod flag_lists;
 mod layers;
 mod life_grpc;
 mod life_rest;
