@@ -34,16 +34,31 @@ async fn only_a_disagreement_on_one_field_is_a_conflict(service: &Service) {
     // A write on version 1 of a flag that is at 2, whether it comes with what its author saw,
     // and the name that it leads to, or none for a conflict.
     let cases = [
-        ("the last write wins without the original", json!({"name": "mine", "version": 1}), false, Some("mine")),
+        (
+            "the last write wins without the original",
+            json!({"name": "mine", "version": 1}),
+            false,
+            Some("mine"),
+        ),
         ("both changed it, differently", json!({"name": "mine", "version": 1}), true, None),
         ("both changed it alike", json!({"name": "theirs", "version": 1}), true, Some("theirs")),
         ("only they changed it", json!({"name": "before", "version": 1}), true, Some("theirs")),
         ("only I changed it", json!({"active": false, "version": 1}), true, Some("theirs")),
-        ("the version is the present one", json!({"name": "mine", "version": 2}), true, Some("mine")),
+        (
+            "the version is the present one",
+            json!({"name": "mine", "version": 2}),
+            true,
+            Some("mine"),
+        ),
         ("minus one asks for no check", json!({"name": "mine", "version": -1}), true, Some("mine")),
         ("no version asks for none", json!({"name": "mine"}), true, Some("mine")),
         ("a list is compared whole", json!({"tags": ["c"], "version": 1}), true, None),
-        ("one field of many is enough", json!({"active": false, "name": "mine", "version": 1}), true, None),
+        (
+            "one field of many is enough",
+            json!({"active": false, "name": "mine", "version": 1}),
+            true,
+            None,
+        ),
         (
             "JSON is compared by value",
             json!({"filters": {"aggregation_group_type_index": null, "groups": [
