@@ -29,13 +29,30 @@ fn is_encrypted(flag: &FeatureFlag) -> bool {
     flag.has_encrypted_payloads == Some(true)
 }
 
-/// The payload of a flag, which for a remote configuration is the one of `true`.
+/// Whose payload a remote configuration delivers.
+const DELIVERED: &str = "true";
+
+/// The payload that a flag delivers.
 #[must_use]
 pub fn payload(filters: &Value) -> Option<&str> {
-    filters.get("payloads")?.get("true")?.as_str()
+    payload_of(filters, DELIVERED)
 }
 
-fn set(filters: &mut Value, text: Option<String>) {
+fn payload_of<'a>(filters: &'a Value, key: &str) -> Option<&'a str> {
+    filters.get("payloads")?.get(key)?.as_str()
+}
+
+/// The keys of all payloads, the delivered one included whether it is there or not.
+fn keys(filters: &Value) -> Vec<String> {
+    let payloads = filters.get("payloads").and_then(Value::as_object);
+    let mut keys: Vec<_> = payloads.into_iter().flat_map(Object::keys).cloned().collect();
+    if !keys.iter().any(|key| key == DELIVERED) {
+        keys.push(DELIVERED.to_owned());
+    }
+    keys
+}
+
+fn set(filters: &mut Value, key: &str, text: Option<String>) {
     let Some(filters) = filters.as_object_mut() else { return };
     match text {
         Some(text) => {
@@ -43,11 +60,11 @@ fn set(filters: &mut Value, text: Option<String>) {
             if !payloads.is_object() {
                 *payloads = Value::Object(Object::new());
             }
-            payloads["true"] = Value::String(text);
+            payloads[key] = Value::String(text);
         }
         None => {
             if let Some(payloads) = filters.get_mut("payloads").and_then(Value::as_object_mut) {
-                payloads.shift_remove("true");
+                payloads.shift_remove(key);
             }
         }
     }
@@ -66,7 +83,8 @@ pub fn seal(
     sent_filters: bool,
     cipher: &impl Cipher,
 ) -> Result<()> {
-    let stored = before.filter(|flag| is_encrypted(flag)).and_then(|flag| payload(&flag.filters));
+    let stored =
+        before.filter(|flag| is_encrypted(flag)).map_or(&Value::Null, |flag| &flag.filters);
     let was_encrypted = before.is_some_and(is_encrypted);
     match (was_encrypted, is_encrypted(after)) {
         (false, false) => Ok(()),
@@ -76,8 +94,11 @@ pub fn seal(
         }
         (true, true) if !sent_filters => Ok(()),
         (_, true) => {
-            let token = token(payload(&after.filters), stored, cipher)?;
-            set(&mut after.filters, Some(token));
+            for key in keys(&after.filters) {
+                let (sent, stored) = (payload_of(&after.filters, &key), payload_of(stored, &key));
+                let token = token(sent, stored, cipher)?;
+                set(&mut after.filters, &key, Some(token));
+            }
             Ok(())
         }
     }
@@ -101,10 +122,14 @@ fn token(sent: Option<&str>, stored: Option<&str>, cipher: &impl Cipher) -> Resu
 }
 
 /// Turning encryption off must never make a token readable as if it were a payload.
-fn unseal(after: &mut FeatureFlag, stored: Option<&str>, sent_filters: bool) {
-    let sent = payload(&after.filters).filter(|_| sent_filters);
-    let fresh = sent.filter(|text| *text != REDACTED && Some(*text) != stored).map(str::to_owned);
-    set(&mut after.filters, fresh);
+fn unseal(after: &mut FeatureFlag, stored: &Value, sent_filters: bool) {
+    for key in keys(&after.filters) {
+        let sent = payload_of(&after.filters, &key).filter(|_| sent_filters);
+        let fresh =
+            sent.filter(|text| *text != REDACTED && Some(*text) != payload_of(stored, &key));
+        let fresh = fresh.map(str::to_owned);
+        set(&mut after.filters, &key, fresh);
+    }
 }
 
 /// Filters as they are shown: in clear to those who may read, else redacted.
@@ -145,7 +170,7 @@ mod tests {
             is_remote_configuration: Some(true),
             ..FeatureFlag::example()
         };
-        set(&mut flag.filters, payload.map(str::to_owned));
+        set(&mut flag.filters, DELIVERED, payload.map(str::to_owned));
         flag
     }
 
@@ -243,6 +268,14 @@ mod tests {
             seal(&mut after, before.as_ref(), sent_filters, &Mirror).expect(name);
             assert_eq!(payload(&after.filters), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn the_payloads_of_variants_are_encrypted_too() {
+        let mut after = flag(true, Some("12"));
+        set(&mut after.filters, "blue", Some("34".into()));
+        seal(&mut after, None, true, &Mirror).unwrap();
+        assert_eq!(payload_of(&after.filters, "blue"), Some("~43"));
     }
 
     #[test]

@@ -124,8 +124,8 @@ pub fn key_reuse(key: &str, links: &[Link]) -> Result<()> {
 
 /// The key under which a deleted flag makes way for another.
 #[must_use]
-pub fn deleted_key(flag: &FeatureFlag) -> String {
-    format!("{}:deleted:{}", flag.key, flag.id)
+pub fn deleted_key(key: &str, id: i64) -> String {
+    format!("{key}:deleted:{id}")
 }
 
 /// The key that a renamed flag had before; `None` when it was not renamed.

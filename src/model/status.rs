@@ -128,7 +128,8 @@ pub fn full_rollout(filters: &Value) -> Option<FullRollout> {
 /// is not listed as such. A known, deliberate mismatch (management-api 3.7).
 #[must_use]
 pub fn is_listed_as_full(filters: &Value) -> bool {
-    !list(filters, "groups").is_empty() && full_rollout(filters).is_some()
+    let says_nothing = filters.as_object().is_none_or(serde_json::Map::is_empty);
+    says_nothing || (!list(filters, "groups").is_empty() && full_rollout(filters).is_some())
 }
 
 /// The variants of a flag; none for a boolean one.

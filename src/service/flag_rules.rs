@@ -38,38 +38,39 @@ pub(super) async fn facts(
     })
 }
 
-/// Whoever holds the key that a write wants: a flag's number, and whether it is softly deleted.
-pub(super) struct KeyHolder(Option<(i64, bool)>);
+/// The key that a write wants, and whoever holds it.
+pub(super) struct KeyHolder {
+    key: String,
+    /// The holder's number, and whether it is softly deleted.
+    held_by: Option<(i64, bool)>,
+}
 
 impl KeyHolder {
     pub(super) async fn of(write: &ProjectWrite, body: &Object) -> Result<Self> {
-        match wanted_key(body) {
-            Some(key) => write.key_holder(&key).await.map(Self),
-            None => Ok(Self(None)),
-        }
+        let Some(key) = wanted_key(body) else {
+            return Ok(Self { key: String::new(), held_by: None });
+        };
+        Ok(Self { held_by: write.key_holder(&key).await?, key })
     }
 
     /// The key is taken by any live flag other than `own`.
     fn is_other(&self, own: i64) -> bool {
-        self.0.is_some_and(|(id, deleted)| !deleted && id != own)
+        self.held_by.is_some_and(|(id, deleted)| !deleted && id != own)
     }
 
     /// A softly deleted holder gives way: for good, or, where an experiment or early access still
     /// refers to it, by being renamed.
-    pub(super) async fn make_way(
-        self,
-        write: &mut ProjectWrite,
-        key: &str,
-        own: Option<i64>,
-    ) -> Result<()> {
-        let Some((id, true)) = self.0.filter(|(id, _)| Some(*id) != own) else { return Ok(()) };
+    pub(super) async fn make_way(self, write: &mut ProjectWrite, own: Option<i64>) -> Result<()> {
+        let Some((id, true)) = self.held_by.filter(|(id, _)| Some(*id) != own) else {
+            return Ok(());
+        };
         let links = write.links_to(id).await?;
-        guards::key_reuse(key, &links)?;
+        guards::key_reuse(&self.key, &links)?;
         let is_kept =
             |link: &Link| matches!(link.kind, LinkKind::Experiment | LinkKind::EarlyAccess);
         match links.iter().any(is_kept) {
             false => write.remove_flag(id).await,
-            true => write.rename_flag(id, format!("{key}:deleted:{id}")).await,
+            true => write.rename_flag(id, guards::deleted_key(&self.key, id)).await,
         }
     }
 }
@@ -125,7 +126,7 @@ pub(super) async fn rekey(
 ) -> Result<()> {
     let has_experiment = || before.links.iter().any(|link| link.kind == LinkKind::Experiment);
     if !before.deleted && after.deleted && has_experiment() {
-        after.key = guards::deleted_key(after);
+        after.key = guards::deleted_key(&after.key, after.id);
     }
     let original = guards::original_key(before).filter(|_| before.deleted && !after.deleted);
     if let Some(original) = original.filter(|_| !key_was_sent) {

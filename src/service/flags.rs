@@ -128,7 +128,7 @@ impl Services {
         flag_rules::check_limit(&write.project)?;
         flag_rules::check_contexts(&write.project, &flag, None, from_survey)?;
         encrypted::seal(&mut flag, None, true, &self.encryptor)?;
-        holder.make_way(&mut write, &flag.key, None).await?;
+        holder.make_way(&mut write, None).await?;
         flag.created_by = write.user(caller.user_id).await?;
         flag.last_modified_by.clone_from(&flag.created_by);
         if wants_dashboard {
@@ -216,7 +216,7 @@ impl Services {
         after.version = Some(before.version.unwrap_or(0) + 1);
         after.last_modified_by = write.user(caller.user_id).await?;
         after.updated_at = Some(now);
-        holder.make_way(&mut write, &after.key, Some(before.id)).await?;
+        holder.make_way(&mut write, Some(before.id)).await?;
         write.update_flag(&before, &after).await?;
         flag_log::update(&mut write, &before, &after, caller.user_id, now).await?;
         self.commit(write, now).await?;

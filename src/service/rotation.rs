@@ -3,12 +3,10 @@
 //! What a payload says does not change, so no version is counted and no
 //! activity row written.
 
+use serde_json::Value;
+
 use super::Services;
-use crate::model::{
-    encrypted::{self, Cipher},
-    error::{Error, Result},
-    flag::FeatureFlag,
-};
+use crate::model::{encrypted::Cipher, error::Result, flag::FeatureFlag, json::Object};
 
 /// What a rotation came to.
 #[derive(Debug, Default)]
@@ -44,13 +42,15 @@ impl Services {
     }
 }
 
-/// The flag with its payload under the newest key; `None` when no key decrypts it.
+/// The flag with its payloads under the newest key; `None` when no key decrypts one of them.
 fn resealed(flag: &FeatureFlag, cipher: &impl Cipher) -> Result<Option<FeatureFlag>> {
-    let Some(token) = encrypted::payload(&flag.filters) else { return Ok(Some(flag.clone())) };
-    let Some(text) = cipher.decrypt(token) else { return Ok(None) };
     let mut after = flag.clone();
-    let payload = after.filters.pointer_mut("/payloads/true");
-    *payload.ok_or_else(|| Error::internal("a payload was there a moment ago"))? =
-        cipher.encrypt(&text)?.into();
+    let payloads = after.filters.get_mut("payloads").and_then(Value::as_object_mut);
+    for payload in payloads.into_iter().flat_map(Object::values_mut) {
+        let Some(text) = payload.as_str().and_then(|token| cipher.decrypt(token)) else {
+            return Ok(None);
+        };
+        *payload = cipher.encrypt(&text)?.into();
+    }
     Ok(Some(after))
 }

@@ -4,8 +4,12 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use flagstaff::{
+    config::EncryptionKey, encryption::Encryptor, model::encrypted::Cipher, store::Store,
+};
+
 use crate::support::{
-    FLAGS, Service,
+    ENCRYPTION_KEY, FLAGS, Service,
     edges::{EDGES, Failure, Write},
 };
 
@@ -17,6 +21,7 @@ both_databases! {
     turning_encryption_off_never_makes_a_token_readable,
     turning_encryption_on_encrypts_what_is_there,
     clients_are_not_given_encrypted_flags,
+    a_rotation_puts_every_payload_under_the_newest_key,
 }
 
 /// How every Fernet token begins.
@@ -223,4 +228,36 @@ async fn without_a_key_nothing_is_encrypted_and_nothing_is_written() {
     assert_eq!(service.totals().await, (1, 1));
     assert_eq!(service.get(&format!("{FLAGS}{id}/")).await.1, before);
     service.stop().await;
+}
+
+/// The key that a service encrypts with: made beside a SQLite file, given on PostgreSQL.
+fn key_of(service: &Service) -> String {
+    match Store::sqlite_file(&service.database_url) {
+        Some(file) => std::fs::read_to_string(format!("{}.key", file.display())).unwrap(),
+        None => ENCRYPTION_KEY.to_owned(),
+    }
+}
+
+async fn a_rotation_puts_every_payload_under_the_newest_key(service: &Service) {
+    let (id, _) = service.create(encrypted("rotated", &json!("\"hidden\""))).await;
+    let (newest, old) = (EncryptionKey::generate(), key_of(service));
+    let rotate = |keys: &str| {
+        let command = service.flagstaff(&["keys", "rotate-encryption"]);
+        command.env("FLAGSTAFF_ENCRYPTION_KEYS", keys).outcome()
+    };
+
+    let stranger = rotate(EncryptionKey::generate().reveal());
+    assert_eq!(stranger.code, Some(2), "{stranger:?}");
+    assert!(stranger.stdout.contains(r#"{"rotated":0,"undecryptable":["rotated"]}"#));
+    let reads = |key: &EncryptionKey, token: &str| Encryptor::new(&[key.clone()]).decrypt(token);
+    let before = stored(service, id).await.unwrap();
+    assert_eq!(reads(&old.parse().unwrap(), &before).as_deref(), Some("\"hidden\""));
+
+    let rotation = rotate(&format!("{},{old}", newest.reveal()));
+    assert_eq!(rotation.stdout.trim(), r#"{"rotated":1,"undecryptable":[]}"#, "{rotation:?}");
+    let after = stored(service, id).await.unwrap();
+    assert_eq!(reads(&newest, &after).as_deref(), Some("\"hidden\""));
+    assert_eq!(reads(&old.parse().unwrap(), &after), None);
+    let (_, flag) = service.get(&format!("{FLAGS}{id}/")).await;
+    assert_eq!(flag["version"], 1, "what the payload says has not changed");
 }

@@ -71,7 +71,7 @@ fn typed(input: &FeatureFlagInput) -> Typed {
     }
 }
 
-fn fields(input: FeatureFlagInput) -> Result<[Field; 22]> {
+fn fields(input: FeatureFlagInput) -> Result<[Field; 23]> {
     let list = |items: Vec<String>| (!items.is_empty()).then(|| json!(items));
     let ids = |items: Vec<i64>| (!items.is_empty()).then(|| json!(items));
     let typed = input.filters.map(filters::from_message).transpose()?;
@@ -126,6 +126,7 @@ fn fields(input: FeatureFlagInput) -> Result<[Field; 22]> {
             input.bucketing_identifier.map(Value::from),
         ),
         ("last_called_at", "last_called_at", input.last_called_at.map(instant_text)),
+        ("create_in_folder", "_create_in_folder", input.create_in_folder.map(Value::from)),
         (
             "should_create_usage_dashboard",
             "_should_create_usage_dashboard",

@@ -27,7 +27,7 @@ use cli::Flagstaff;
 pub(crate) const FLAGS: &str = "/api/projects/1/feature_flags/";
 
 /// What services on PostgreSQL encrypt payloads with; those on SQLite make a key of their own.
-const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub(crate) const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// Makes each named test two: one on SQLite, one on PostgreSQL where there is one.
 ///
