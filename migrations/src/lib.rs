@@ -22,6 +22,7 @@ mod m20261123_000005_people;
 mod m20261123_000006_cohorts;
 mod m20261123_000007_usage;
 mod m20261123_000008_change_log;
+mod m20261123_000009_flag_lists;
 mod shapes;
 
 /// Takes a database to the newest schema, and back.
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_cohorts::Migration),
             Box::new(m20261123_000007_usage::Migration),
             Box::new(m20261123_000008_change_log::Migration),
+            Box::new(m20261123_000009_flag_lists::Migration),
         ]
     }
 }
