@@ -81,8 +81,7 @@ pub struct ServeSettings {
     /// Networks (CIDR) whose forwarded headers tell the client's address (not looked at yet)
     #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
-    /// The largest request body in bytes [default: 20 MiB for evaluation and ingestion, 1 MiB
-    /// elsewhere]
+    /// The largest request body in bytes [default: 20 MiB for ingestion, 1 MiB elsewhere]
     #[arg(long, env = "FLAGSTAFF_MAX_BODY_BYTES")]
     pub max_body_bytes: Option<usize>,
     /// How long requests may take to finish after SIGTERM
@@ -149,7 +148,7 @@ fn chosen(variable: &str, kind: TokenKind) -> Result<Option<Secret>, String> {
 }
 
 impl ServeSettings {
-    /// The largest body of evaluation and ingestion, in bytes.
+    /// The largest body of ingestion, in bytes.
     #[must_use]
     pub fn ingestion_bytes(&self) -> usize {
         self.max_body_bytes.unwrap_or(INGESTION_BYTES)

@@ -119,15 +119,18 @@ impl Authenticator {
                 .unwrap_or_else(|late| Err(Error::unavailable(late))),
             None => self.store.key_by_hash(hash).await,
         };
-        let key = match (asked, stale) {
-            (Ok(Some(key)), _) => key,
-            (Ok(None), _) => return Err(Error::authentication_failed("Invalid API key.")),
-            (Err(error), Some(known)) if error.code == Code::Unavailable => known.key.clone(),
-            (Err(error), _) => return Err(error),
-        };
-        self.note_use(&key, now);
-        self.known.insert(hash.to_owned(), Arc::new(Known { key: key.clone(), read_at: now }));
-        Ok(key)
+        match (asked, stale) {
+            (Ok(Some(key)), _) => {
+                self.note_use(&key, now);
+                let known = Known { key: key.clone(), read_at: now };
+                self.known.insert(hash.to_owned(), Arc::new(known));
+                Ok(key)
+            }
+            (Ok(None), _) => Err(Error::authentication_failed("Invalid API key.")),
+            // Not inserted anew, so that trust without asking has an end.
+            (Err(error), Some(known)) if error.code == Code::Unavailable => Ok(known.key.clone()),
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {

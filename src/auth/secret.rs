@@ -59,6 +59,9 @@ impl Secret {
         let Some(rest) = text.strip_prefix(prefix) else {
             return Err(format!("must begin with `{prefix}`"));
         };
+        if rest.len() > 200 {
+            return Err(format!("may have at most 200 characters after `{prefix}`"));
+        }
         if rest.len() < 8 {
             return Err(format!("must have at least 8 characters after `{prefix}`"));
         }

@@ -89,7 +89,7 @@ pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, F
                 let left = rotation.undecryptable.len();
                 let why = "no given key decrypts them, and they stay as they are";
                 return Err(Failure::Setting(format!(
-                    "--encryption-keys: {left} payloads are left: {why}"
+                    "--encryption-keys: the payloads of {left} flags are left: {why}"
                 )));
             }
         }

@@ -82,12 +82,22 @@ pub async fn routes(services: Services, limits: Limits, health: &HealthReporter)
     }
     let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
     Routes::new(served!(FeatureFlagServiceServer, limits.message_bytes))
-        .add_service(served!(EvaluationServiceServer, limits.ingestion_bytes))
+        .add_service(served!(EvaluationServiceServer, limits.message_bytes))
         .add_service(served!(DirectoryServiceServer, limits.message_bytes))
         .add_service(served!(IngestServiceServer, limits.ingestion_bytes))
         .add_service(served!(ProjectServiceServer, limits.message_bytes))
         .add_service(v1.expect("the embedded descriptors are whole"))
         .add_service(v1alpha.expect("the embedded descriptors are whole"))
+}
+
+/// Tells health checks that calls should go elsewhere.
+pub async fn not_serving(health: &HealthReporter) {
+    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    health.set_not_serving::<FeatureFlagServiceServer<Grpc>>().await;
+    health.set_not_serving::<EvaluationServiceServer<Grpc>>().await;
+    health.set_not_serving::<DirectoryServiceServer<Grpc>>().await;
+    health.set_not_serving::<IngestServiceServer<Grpc>>().await;
+    health.set_not_serving::<ProjectServiceServer<Grpc>>().await;
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

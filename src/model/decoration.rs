@@ -57,15 +57,18 @@ pub fn decorate(filters: &mut Value, names: &Names) {
 /// Whether two filters differ in their decorations at most.
 #[must_use]
 pub fn same_undecorated(a: &Value, b: &Value) -> bool {
-    let bare = |filters: &Value| {
-        let mut filters = filters.clone();
-        for property in properties(&mut filters) {
-            property.shift_remove(COHORT_NAME);
-            property.shift_remove(GROUP_KEY_NAMES);
-        }
-        filters
-    };
-    same(&bare(a), &bare(b))
+    same(&undecorated(a), &undecorated(b))
+}
+
+/// Filters without the names beside what they refer to.
+#[must_use]
+pub fn undecorated(filters: &Value) -> Value {
+    let mut filters = filters.clone();
+    for property in properties(&mut filters) {
+        property.shift_remove(COHORT_NAME);
+        property.shift_remove(GROUP_KEY_NAMES);
+    }
+    filters
 }
 
 fn properties(filters: &mut Value) -> Vec<&mut Object> {

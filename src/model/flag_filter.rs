@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     error::{Error, Result},
-    json::Object,
+    json::{Object, has_nul},
 };
 
 /// The longest search term, in characters.
@@ -131,8 +131,9 @@ impl FlagFilter {
     ///
     /// # Errors
     ///
-    /// `Invalid` for a search that is too long.
+    /// `Invalid` for a search or a list that is too long, and for NUL characters.
     pub fn parse(sent: &Object) -> Result<Self> {
+        check(sent)?;
         let text = |name: &str| sent.get(name).and_then(as_text).filter(|text| !text.is_empty());
         Ok(Self {
             activity: text("active").map(|text| activity(&text)),
@@ -148,6 +149,23 @@ impl FlagFilter {
             archived: text("archived").map(|text| truthy(&text)),
         })
     }
+}
+
+/// The longest list of a filter; databases bound the number of values in a statement.
+const MOST_LISTED: usize = 1_000;
+
+fn check(sent: &Object) -> Result<()> {
+    for (name, value) in sent {
+        if has_nul(value) {
+            let detail = "Null characters are not allowed.";
+            return Err(Error::field(name, "null_characters_not_allowed", detail));
+        }
+        if texts(value).is_some_and(|items| items.len() > MOST_LISTED) {
+            let detail = format!("Ensure this field has no more than {MOST_LISTED} elements.");
+            return Err(Error::field(name, "max_length", detail));
+        }
+    }
+    Ok(())
 }
 
 /// Text as it is; other simple values as they would be spelled in a query.

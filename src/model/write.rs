@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    decoration::same_undecorated,
+    decoration::{same_undecorated, undecorated},
+    encrypted::{self, Cipher},
     error::{Error, Result},
     fields,
     filters::{self, Known, Own, same_meaning},
@@ -23,7 +24,10 @@ use super::{
 /// The longest key, in characters.
 pub const MAX_KEY_LENGTH: usize = 400;
 const MAX_CONTEXTS: usize = 50;
-const MAX_CONTEXT_LENGTH: usize = 255;
+/// The longest tag or evaluation context, in characters.
+const MAX_LABEL_LENGTH: usize = 255;
+const MOST_TAGS: usize = 1_000;
+const MOST_DASHBOARDS: usize = 1_000;
 const CREATION_CONTEXTS: [&str; 6] = [
     "feature_flags",
     "experiments",
@@ -175,9 +179,17 @@ impl FlagWrite {
     /// Keeps what is stored where a typed field only spells it differently: a message cannot
     /// say how a value was spelled.
     #[must_use]
-    pub fn keeping_spelling_of(mut self, current: &FeatureFlag, typed: Typed) -> Self {
+    pub fn keeping_spelling_of(
+        mut self,
+        current: &FeatureFlag,
+        typed: Typed,
+        cipher: &impl Cipher,
+    ) -> Self {
         if typed.filters {
-            self.filters = self.filters.filter(|wanted| !same_meaning(wanted, &current.filters));
+            // The client wrote back what it was shown: names, and payloads in clear.
+            let shown = undecorated(&encrypted::shown(current, Some(cipher)));
+            self.filters =
+                self.filters.filter(|wanted| !same_meaning(&undecorated(wanted), &shown));
         }
         if typed.rollback_conditions {
             let stored = &current.rollback_conditions;
@@ -305,7 +317,7 @@ fn filters_field(
 fn dashboards(value: &Value, known: &HashSet<i64>) -> Result<Vec<i64>> {
     let attr = "analytics_dashboards";
     let mut ids = Vec::new();
-    for item in fields::list(attr, value)? {
+    for item in bounded(attr, value, MOST_DASHBOARDS)? {
         let id = fields::integer(attr, item).ok().filter(|id| known.contains(id));
         let unknown = || {
             let shown = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
@@ -324,10 +336,25 @@ fn choice_or_null(body: &Object, name: &str, allowed: &[&str]) -> Result<Option<
     body.get(name).map(|value| fields::nullable(name, value, read)).transpose()
 }
 
+/// A list of at most so many items.
+fn bounded<'a>(attr: &str, value: &'a Value, most: usize) -> Result<&'a [Value]> {
+    let items = fields::list(attr, value)?;
+    if items.len() > most {
+        let detail = format!("Ensure this field has no more than {most} elements.");
+        return Err(Error::field(attr, "max_length", detail));
+    }
+    Ok(items)
+}
+
 fn tags(value: &Value) -> Result<Vec<String>> {
-    let names = fields::list("tags", value)?
+    let names = bounded("tags", value, MOST_TAGS)?
         .iter()
         .map(|tag| match tag {
+            Value::String(text) if text.chars().count() > MAX_LABEL_LENGTH => {
+                let detail =
+                    format!("Ensure this field has no more than {MAX_LABEL_LENGTH} characters.");
+                Err(Error::field("tags", "max_length", detail))
+            }
             Value::String(_) => fields::text("tags", tag),
             _ => Err(Error::field("tags", "invalid_input", "Not a valid string.")),
         })
@@ -346,7 +373,7 @@ fn contexts(value: &Value) -> Result<Vec<String>> {
             .as_str()
             .map(str::trim)
             .filter(|name| !name.is_empty() && !name.contains('\0'))
-            .filter(|name| name.chars().count() <= MAX_CONTEXT_LENGTH)
+            .filter(|name| name.chars().count() <= MAX_LABEL_LENGTH)
             .map(str::to_owned)
             .ok_or_else(|| Error::rule("Invalid evaluation context name."))
     };

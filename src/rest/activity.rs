@@ -31,7 +31,7 @@ async fn answer(services: Services, call: Call, flag_id: Option<i64>) -> Result<
     let page_number = positive(&call, "page", 1)?;
     let limit_used = Wanted::new(0, limit).limit;
     let offset = (page_number - 1).saturating_mul(limit_used);
-    let wanted = Wanted::new(offset.min(i64::MAX as u64), limit_used);
+    let wanted = Wanted::new(offset, limit_used);
     let page = services.activity(&caller, &call.project()?, flag_id, wanted).await?;
     Reply::ok(json!({
         "results": page.results.iter().map(representation::activity).collect::<Vec<_>>(),

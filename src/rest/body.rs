@@ -1,16 +1,22 @@
 //! Reads request bodies: bounded in size and depth, JSON or a form
 //! (management-api 1.4).
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::model::{
     error::{Error, Result},
     json::{self, MAX_DEPTH, Object},
 };
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All bytes of a body, at most `limit`.
 ///
@@ -18,7 +24,11 @@ use crate::model::{
 ///
 /// 413 beyond the limit; 400 when the sender broke off.
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes> {
-    match Limited::new(body, limit).collect().await {
+    let read = Limited::new(body, limit).collect();
+    match timeout(PATIENCE, read)
+        .await
+        .map_err(|_| Error::parse("the body did not arrive in time"))?
+    {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(Error::too_large(limit))
@@ -39,30 +49,27 @@ pub(super) async fn value(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
     if bytes.is_empty() {
         return Ok(Value::Object(Object::new()));
     }
-    match media_type.as_str() {
-        "" | "application/json" => parse(bytes),
+    let value = match media_type.as_str() {
+        "" | "application/json" => parse(bytes)?,
         // `curl -d` says form whatever it sends.
-        "application/x-www-form-urlencoded" if bytes.trim_ascii_start().starts_with(b"{") => {
-            parse(bytes)
-        }
-        "application/x-www-form-urlencoded" => Ok(form(bytes)),
-        "multipart/form-data" => multipart(content_type, bytes.clone()).await,
-        other if other.ends_with("+json") => parse(bytes),
-        other => Err(Error::unsupported_media_type(other)),
-    }
-}
-
-/// JSON of bounded depth.
-///
-/// # Errors
-///
-/// `parse_error`, with the parser's words.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
-    let value: Value = serde_json::from_slice(bytes).map_err(Error::parse)?;
+        "application/x-www-form-urlencoded" if is_json(bytes) => parse(bytes)?,
+        "application/x-www-form-urlencoded" => form(bytes),
+        "multipart/form-data" => multipart(content_type, bytes.clone()).await?,
+        other if other.ends_with("+json") => parse(bytes)?,
+        other => return Err(Error::unsupported_media_type(other)),
+    };
     match json::too_deep(&value) {
         true => Err(Error::parse(format!("nested deeper than {MAX_DEPTH} levels"))),
         false => Ok(value),
     }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{")
+}
+
+fn parse(bytes: &[u8]) -> Result<Value> {
+    serde_json::from_slice(bytes).map_err(Error::parse)
 }
 
 /// Each field of a form is text; the last of one name counts.
@@ -145,6 +152,9 @@ mod tests {
     async fn deep_nesting_is_refused_before_anybody_recurses_into_it() {
         let deep = format!("{}1{}", "[".repeat(33), "]".repeat(33));
         assert_eq!(read_as("application/json", &deep).await.unwrap_err().reason, "parse_error");
+        let form = format!("a={deep}");
+        let form = read_as("application/x-www-form-urlencoded", &form).await;
+        assert_eq!(form.unwrap_err().reason, "parse_error");
         let deeper = "[".repeat(100_000);
         assert_eq!(read_as("application/json", &deeper).await.unwrap_err().reason, "parse_error");
     }

@@ -62,7 +62,7 @@ async fn delete_refused(services: Services, call: Call) -> Result<Reply> {
     Err(Error::method_not_allowed(&call.method).with_body(BodyKind::Empty))
 }
 
-/// Only those who could call the operation are told that it is missing.
+/// Those without a credential are not even told that it is missing.
 async fn not_built(_: Services, call: Call) -> Result<Reply> {
     call.caller()?;
     Err(Error::unimplemented("This operation"))

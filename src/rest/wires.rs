@@ -44,8 +44,8 @@ async fn flags(State(rest): State<Rest>, request: Request) -> Response {
 async fn evaluate(rest: &Rest, request: Request) -> Result<Response> {
     let (parts, content) = request.into_parts();
     let query = request::Query::of(&parts.uri);
-    let bytes = body::read(content, rest.settings.ingestion_bytes).await?;
-    let asked = FlagsRequest::read(&parts.headers, &query, &bytes, rest.settings.ingestion_bytes)?;
+    let bytes = body::read(content, rest.settings.body_bytes).await?;
+    let asked = FlagsRequest::read(&parts.headers, &query, &bytes, rest.settings.body_bytes)?;
     let token = asked.token.as_deref().ok_or_else(Error::not_authenticated)?;
     let snapshot = rest.services.evaluated_by_token(token).await?;
     let scene = asked.scene(&parts.headers, &query);

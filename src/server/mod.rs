@@ -56,9 +56,14 @@ pub struct Server {
     health: HealthReporter,
     readiness: ops::Readiness,
     stop: CancellationToken,
+    /// Probes are answered to the end, so that they see the service drain.
+    ops_stop: CancellationToken,
     tasks: TaskTracker,
     grace: Duration,
 }
+
+/// How long connections to the database may take to close.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl Server {
     /// Starts the service. It answers when this returns.
@@ -82,9 +87,13 @@ impl Server {
         let snapshots = Snapshots::new(store.clone());
         let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
-        snapshots.warm().await?;
+        if let Err(error) = snapshots.warm().await {
+            // What the first start made must still be shown; polling reads the rest.
+            tracing::warn!(error = error.causes(), "not every project could be read yet");
+        }
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock);
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (stop, ops_stop, tasks) =
+            <(CancellationToken, CancellationToken, TaskTracker)>::default();
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
         let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
@@ -95,7 +104,7 @@ impl Server {
         let ops_address = local(&ops)?;
         tasks.spawn(accept::run(listener, app, tls, stop.clone(), tasks.clone()));
         let ops_app = ops::router(readiness.clone(), telemetry.clone());
-        tasks.spawn(accept::run(ops, ops_app, None, stop.clone(), tasks.clone()));
+        tokio::spawn(accept::run(ops, ops_app, None, ops_stop.clone(), TaskTracker::new()));
         let grace = settings.shutdown_grace;
         Ok(Self {
             address,
@@ -105,6 +114,7 @@ impl Server {
             health,
             readiness,
             stop,
+            ops_stop,
             tasks,
             grace,
         })
@@ -114,13 +124,16 @@ impl Server {
     /// within the grace period.
     pub async fn stop(self) {
         self.readiness.drain();
-        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        grpc::not_serving(&self.health).await;
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "grace period is over, open work is cut off");
         }
-        self.store.close().await;
+        self.ops_stop.cancel();
+        if tokio::time::timeout(LAST_WORDS, self.store.close()).await.is_err() {
+            tracing::warn!("database connections did not close in time");
+        }
     }
 }
 
@@ -161,7 +174,6 @@ fn grpc_limits(settings: &ServeSettings) -> grpc::Limits {
 fn rest_settings(settings: &ServeSettings) -> rest::Settings {
     rest::Settings {
         body_bytes: settings.management_bytes(),
-        ingestion_bytes: settings.ingestion_bytes(),
         public_url: settings.public_url.clone(),
         scheme: if settings.tls_cert.is_some() { "https" } else { "http" },
     }

@@ -21,6 +21,9 @@ use crate::{
 
 const GRAMMAR: Grammar = Grammar { is_date: grammar::is_date, is_version: grammar::is_version };
 
+/// How many things a write may refer to; each is looked up under the project's lock.
+const MOST_REFERENCES: usize = 1_000;
+
 /// Looks up everything that a body is judged by.
 pub(super) async fn facts(
     write: &ProjectWrite,
@@ -29,8 +32,13 @@ pub(super) async fn facts(
     holder: &KeyHolder,
 ) -> Result<Facts> {
     let references = References::of(body.get("filters").unwrap_or(&Value::Null));
+    if references.flags.len().max(references.cohorts.len()) > MOST_REFERENCES {
+        let detail = format!("Filters may refer to at most {MOST_REFERENCES} flags or cohorts.");
+        return Err(Error::field("filters", "invalid_input", detail));
+    }
     let wanted = body.get("analytics_dashboards").and_then(Value::as_array);
-    let dashboards = wanted.into_iter().flatten().filter_map(|id| fields::integer("", id).ok());
+    let wanted = wanted.into_iter().flatten().take(MOST_REFERENCES);
+    let dashboards = wanted.filter_map(|id| fields::integer("", id).ok());
     Ok(Facts {
         key_taken: holder.is_other(current.id),
         known: write.known(&references, GRAMMAR).await?,

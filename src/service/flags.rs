@@ -166,7 +166,10 @@ impl Services {
         let before = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
         let body = match switched(&before, switch)? {
             Some(body) => body,
-            None => return self.shown(caller, before, self.clock.now()).await,
+            None => {
+                drop(write);
+                return self.shown(caller, before, self.clock.now()).await;
+            }
         };
         let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
         self.change(caller, write, before, update).await
@@ -183,6 +186,7 @@ impl Services {
         let write = self.begin(project.id).await?;
         let before = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
         if before.deleted {
+            drop(write);
             return self.shown(caller, before, self.clock.now()).await;
         }
         let body = Object::from_iter([("deleted".to_owned(), true.into())]);
@@ -204,7 +208,7 @@ impl Services {
         let holder = KeyHolder::of(&write, &update.body).await?;
         let facts = flag_rules::facts(&write, &update.body, &before, &holder).await?;
         let wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?
-            .keeping_spelling_of(&before, update.typed);
+            .keeping_spelling_of(&before, update.typed, &self.encryptor);
         let from_survey = wanted.is_from_survey();
         let mut after = wanted.apply(&before, update.method)?;
         flag_rules::check_contexts(&write.project, &after, Some(&before), from_survey)?;

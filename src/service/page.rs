@@ -17,7 +17,8 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Clips a limit to the most that one page holds.
     pub(crate) fn new(offset: u64, limit: u64) -> Self {
-        Self { offset, limit: limit.clamp(1, MOST) }
+        // Databases count in signed numbers.
+        Self { offset: offset.min(i64::MAX.unsigned_abs()), limit: limit.clamp(1, MOST) }
     }
 
     /// Reads gRPC's page size and token.

@@ -11,7 +11,7 @@ use crate::model::{encrypted::Cipher, error::Result, flag::FeatureFlag, json::Ob
 /// What a rotation came to.
 #[derive(Debug, Default)]
 pub(crate) struct Rotation {
-    /// How many payloads are now under the newest key.
+    /// How many flags' payloads are now under the newest key.
     pub(crate) rotated: u64,
     /// Keys of the flags whose payload no key decrypts; they are left as they are.
     pub(crate) undecryptable: Vec<String>,
@@ -27,6 +27,7 @@ impl Services {
         let mut rotation = Rotation::default();
         for project in self.store.projects().await? {
             let mut write = self.begin(project.id).await?;
+            let before = rotation.rotated;
             for flag in write.encrypted_flags().await? {
                 match resealed(&flag, cipher)? {
                     Some(after) => {
@@ -36,7 +37,9 @@ impl Services {
                     None => rotation.undecryptable.push(flag.key),
                 }
             }
-            write.commit(self.clock.now()).await?;
+            if rotation.rotated > before {
+                write.commit(self.clock.now()).await?;
+            }
         }
         Ok(rotation)
     }

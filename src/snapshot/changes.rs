@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::Snapshots;
 use crate::{
     auth::Authenticator,
-    model::error::{Error, Result},
+    model::error::{Code, Error, Result},
     store::{
         Store,
         listen::{Announcement, Listener},
@@ -49,28 +49,44 @@ async fn poll(store: Store, snapshots: Snapshots) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let outcome = catch_up(&store, &snapshots).await;
-        if let Err(error) = &outcome {
-            tracing::debug!(error = error.causes(), "polling for changes failed");
-        }
-        store.reachability().note(outcome.is_err());
+        catch_up(&store, &snapshots).await;
     }
 }
 
-/// Compares revisions, and refreshes what is behind.
-async fn catch_up(store: &Store, snapshots: &Snapshots) -> Result<()> {
-    let mut held = snapshots.revisions();
+/// Compares revisions, and refreshes what is behind. Only whether they could be asked for tells
+/// whether the database is there; a project that cannot be read holds up no other.
+async fn catch_up(store: &Store, snapshots: &Snapshots) {
     // A pool waits longer for a lost database than anybody should have to.
-    let revisions = timeout(PATIENCE, store.revisions()).await.map_err(Error::unavailable)??;
+    let asked = timeout(PATIENCE, store.revisions()).await;
+    let revisions = match asked.map_err(Error::unavailable).flatten() {
+        Ok(revisions) => revisions,
+        Err(error) => {
+            tracing::debug!(error = error.causes(), "polling for changes failed");
+            return store
+                .reachability()
+                .note(store.is_postgres() && error.code == Code::Unavailable);
+        }
+    };
+    store.reachability().note(false);
+    let mut held = snapshots.revisions();
     for (project_id, revision) in revisions {
         if held.remove(&project_id).is_none_or(|known| known < revision) {
-            snapshots.refresh(project_id, revision).await?;
+            refresh(snapshots, project_id, revision).await;
         }
     }
     for gone in held.into_keys() {
         snapshots.forget(gone).await;
     }
-    Ok(())
+}
+
+async fn refresh(snapshots: &Snapshots, project_id: i64, revision: i64) {
+    if let Err(error) = snapshots.refresh(project_id, revision).await {
+        tracing::warn!(
+            project.id = project_id,
+            error = error.causes(),
+            "project was not refreshed"
+        );
+    }
 }
 
 async fn listen(store: Store, snapshots: Snapshots, authenticator: Authenticator) {
@@ -86,12 +102,12 @@ async fn listen(store: Store, snapshots: Snapshots, authenticator: Authenticator
 async fn hear(store: &Store, snapshots: &Snapshots, authenticator: &Authenticator) -> Result<()> {
     let Some(mut listener) = Listener::open(store).await? else { return Ok(()) };
     authenticator.forget();
-    catch_up(store, snapshots).await?;
+    catch_up(store, snapshots).await;
     while let Some(announcement) = listener.next().await? {
         match announcement {
             Announcement::Keys => authenticator.forget(),
             Announcement::Revision { project_id, revision } => {
-                snapshots.refresh(project_id, revision).await?;
+                refresh(snapshots, project_id, revision).await;
             }
         }
     }

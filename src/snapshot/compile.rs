@@ -24,12 +24,13 @@ pub(super) async fn patched(
     store: &Store,
     before: &ProjectSnapshot,
     changes: &Changes,
+    wanted: i64,
 ) -> Result<ProjectSnapshot> {
     let flags = store.definitions(before.project.id, Some(&changes.flag_ids)).await?;
     let gone = |id: &i64| flags.iter().all(|flag| flag.id != *id);
     let removed: Vec<i64> = changes.flag_ids.iter().copied().filter(gone).collect();
     let changed = flags.iter().map(compiled).collect();
-    let revision = changes.revision.max(before.project.revision);
+    let revision = changes.revision.max(wanted);
     Ok(ProjectSnapshot {
         project: Project { revision, ..before.project.clone() },
         flags: before.flags.with_changes(changed, &removed),

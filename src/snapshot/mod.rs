@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 pub use changes::follow;
 
 use crate::{
+    auth::{Secret, TokenKind},
     engine::FlagSet,
     model::{
         error::{Error, Result},
@@ -109,6 +110,10 @@ impl Snapshots {
     /// `Unavailable` when only the database knows.
     pub async fn project_of_token(&self, token: &str) -> Result<Option<Project>> {
         let known = self.held.load().by_token.get(token).copied();
+        // What cannot be a token is not worth a question to the database.
+        if known.is_none() && Secret::chosen(TokenKind::Project, token).is_err() {
+            return Ok(None);
+        }
         if let Some(snapshot) = known.and_then(|id| self.current(id)) {
             return Ok(Some(snapshot.project.clone()));
         }
@@ -137,7 +142,7 @@ impl Snapshots {
                 Some(project) => compile::whole(&self.store, project).await?,
                 None => return Ok(()),
             },
-            false => compile::patched(&self.store, &before, &changes).await?,
+            false => compile::patched(&self.store, &before, &changes, revision).await?,
         };
         slot.state.store(Arc::new(after));
         Ok(())

@@ -1,5 +1,7 @@
 //! What changed in a project since a revision.
 
+use std::collections::HashSet;
+
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{Store, entity::change_log, failure};
@@ -37,16 +39,22 @@ impl Store {
     }
 }
 
+/// Beyond this many flags, reading all anew is cheaper, and databases bound the number of values
+/// in a statement.
+const MOST_FLAGS: usize = 10_000;
+
 fn collect(rows: Vec<(i64, String, String)>) -> Changes {
     let mut changes = Changes::default();
+    let mut seen = HashSet::new();
     for (revision, kind, item_id) in rows {
         changes.revision = revision;
         match (kind.as_str(), item_id.parse()) {
-            ("flag", Ok(id)) if !changes.flag_ids.contains(&id) => changes.flag_ids.push(id),
+            ("flag", Ok(id)) if seen.insert(id) => changes.flag_ids.push(id),
             ("flag", Ok(_)) => {}
             _ => changes.other = true,
         }
     }
+    changes.other |= changes.flag_ids.len() > MOST_FLAGS;
     changes
 }
 

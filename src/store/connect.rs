@@ -69,6 +69,15 @@ impl Store {
         Err(ConnectError::Url(without_password(url), String::new()))
     }
 
+    fn of(
+        write: DatabaseConnection,
+        read: DatabaseConnection,
+        watch: DatabaseConnection,
+        url: &str,
+    ) -> Self {
+        Self { write, read, watch, url: url.to_owned(), reachable: Reachability::default() }
+    }
+
     /// The file of an embedded database; `None` for a server or memory.
     #[must_use]
     pub fn sqlite_file(url: &str) -> Option<PathBuf> {
@@ -92,7 +101,7 @@ async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError
     } else {
         open(sqlite_options(url, SQLITE_READERS)).await?
     };
-    Ok(Store { write, read, url: url.to_owned(), reachable: Reachability::default() })
+    Ok(Store::of(write, read.clone(), read, url))
 }
 
 fn in_memory(url: &str) -> bool {
@@ -101,6 +110,10 @@ fn in_memory(url: &str) -> bool {
 
 fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
     let mut options = options(url, connections);
+    if in_memory(url) {
+        // The data would go with its connection.
+        options.max_lifetime(None).idle_timeout(None);
+    }
     options.map_sqlx_sqlite_opts(|sqlite| {
         sqlite
             .journal_mode(SqliteJournalMode::Wal)
@@ -116,13 +129,10 @@ async fn connect_postgres(url: &str) -> Result<Store, ConnectError> {
     refused_at_once(url).await?;
     let mut options = options(url, POSTGRES_CONNECTIONS);
     options.statement_timeout(STATEMENT_TIMEOUT).set_application_name("flagstaff");
-    let write = open(options).await?;
-    Ok(Store {
-        read: write.clone(),
-        write,
-        url: url.to_owned(),
-        reachable: Reachability::default(),
-    })
+    let mut watching = self::options(url, 1);
+    watching.statement_timeout(STATEMENT_TIMEOUT).set_application_name("flagstaff watch");
+    let (write, watch) = (open(options).await?, open(watching).await?);
+    Ok(Store::of(write.clone(), write, watch, url))
 }
 
 /// One plain connection first: a pool would try again until its time-out, and then name that

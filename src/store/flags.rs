@@ -129,7 +129,7 @@ impl ProjectWrite {
         row.internal = Set(false);
         row.activity_count = Set(0);
         let id = row.insert(&self.txn).await.map_err(unique_key)?.id;
-        self.flags_added += 1;
+        self.flags_added += i64::from(!flag.deleted);
         self.touch(Kind::Flag, id, false);
         flags_labels::replace_tags(self, id, &flag.tags).await?;
         flags_labels::replace_contexts(self, id, &flag.evaluation_contexts).await?;

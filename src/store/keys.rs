@@ -86,9 +86,9 @@ pub(crate) async fn insert(
     new: NewApiKey,
     now: DateTime<Utc>,
 ) -> Result<i64> {
-    let projects = match new.reach {
-        Reach::Organization => Vec::new(),
-        Reach::Projects(ids) => ids,
+    let (all_projects, projects) = match new.reach {
+        Reach::Organization => (true, Vec::new()),
+        Reach::Projects(ids) => (false, ids),
     };
     let row = api_key::ActiveModel {
         kind: Set(kind_name(new.kind)?.to_owned()),
@@ -97,7 +97,7 @@ pub(crate) async fn insert(
         label: Set(new.label),
         organization_id: Set(new.organization_id),
         user_id: Set(new.user_id),
-        all_projects: Set(projects.is_empty()),
+        all_projects: Set(all_projects),
         scopes: Set(serde_json::Value::from(new.scopes).to_string()),
         created_at: Set(now),
         expires_at: Set(new.expires_at),

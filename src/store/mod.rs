@@ -24,9 +24,12 @@ mod project_write;
 pub(crate) mod projects;
 pub(crate) mod users;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sea_orm::{
@@ -44,10 +47,12 @@ use crate::model::error::Error;
 ///
 /// On SQLite the two connections differ: one writer, and several readers that
 /// never wait for it. On PostgreSQL they are one pool.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    /// Asks for revisions alone, so that a pool that is busy is not taken for a database that is gone.
+    watch: DatabaseConnection,
     url: String,
     reachable: Reachability,
 }
@@ -71,6 +76,13 @@ impl Reachability {
                 false => tracing::info!("database is back"),
             }
         }
+    }
+}
+
+impl fmt::Debug for Store {
+    /// The URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("reachable", &self.reachable).finish_non_exhaustive()
     }
 }
 
@@ -122,8 +134,8 @@ impl Store {
 
     /// Closes the connections, after the work in them is done.
     pub async fn close(self) {
-        let Self { write, read, .. } = self;
-        for connection in [read, write] {
+        let Self { write, read, watch, .. } = self;
+        for connection in [watch, read, write] {
             if let Err(error) = connection.close().await {
                 tracing::warn!(%error, "database connection did not close cleanly");
             }

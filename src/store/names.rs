@@ -17,6 +17,9 @@ use crate::model::{
     flag::FeatureFlag,
 };
 
+/// Names are a courtesy; a page that refers to more things shows the others without.
+const MOST_NAMED: usize = 5_000;
+
 impl Store {
     /// Names for all that the filters of some flags of one project refer to; no query without need.
     pub(crate) async fn names_in(&self, flags: &[FeatureFlag]) -> Result<Names> {
@@ -56,7 +59,7 @@ async fn cohort_names(
         .select_only()
         .columns([cohort::Column::Id, cohort::Column::Name])
         .filter(cohort::Column::ProjectId.eq(project_id))
-        .filter(cohort::Column::Id.is_in(ids))
+        .filter(cohort::Column::Id.is_in(ids.into_iter().take(MOST_NAMED)))
         .into_tuple()
         .all(connection)
         .await
@@ -73,12 +76,13 @@ async fn group_names(
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }
-    let any = wanted.iter().fold(Condition::any(), |any, (index, key)| {
-        any.add(
-            Condition::all()
-                .add(group::Column::GroupTypeIndex.eq(*index))
-                .add(group::Column::GroupKey.eq(key.as_str())),
-        )
+    let mut keys: HashMap<i64, Vec<String>> = HashMap::new();
+    for (index, key) in wanted.into_iter().take(MOST_NAMED) {
+        keys.entry(index).or_default().push(key);
+    }
+    let any = keys.into_iter().fold(Condition::any(), |any, (index, keys)| {
+        let of_type = Condition::all().add(group::Column::GroupTypeIndex.eq(index));
+        any.add(of_type.add(group::Column::GroupKey.is_in(keys)))
     });
     let rows = group::Entity::find()
         .filter(group::Column::ProjectId.eq(project_id))

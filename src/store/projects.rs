@@ -49,7 +49,7 @@ impl Store {
             .select_only()
             .columns([project::Column::Id, project::Column::Revision])
             .into_tuple()
-            .all(self.reader())
+            .all(&self.watch)
             .await
             .map_err(failure)
     }

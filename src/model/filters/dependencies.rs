@@ -1,5 +1,7 @@
 //! Check 15 of management-api 3.5: which flags a flag may read.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use serde_json::Value;
 
 use super::{
@@ -59,24 +61,29 @@ fn check_one(id: i64, own: &Own, known: &Known) -> Result<()> {
 
 /// The way from the flag back to itself, if what it would read leads there.
 fn cycle(own_id: i64, read: &[i64], known: &Known) -> Option<Vec<i64>> {
-    let mut visited = vec![own_id];
-    let mut ways: Vec<Vec<i64>> = read.iter().rev().map(|id| vec![own_id, *id]).collect();
-    while let Some(way) = ways.pop() {
-        let at = *way.last()?;
-        if at == own_id {
-            return Some(way);
+    let mut reader_of = HashMap::new();
+    let mut unseen: Vec<i64> = Vec::new();
+    let none = Vec::new();
+    let mut visit = |from: i64, read: &[i64], unseen: &mut Vec<i64>| {
+        for id in read.iter().rev() {
+            if let Entry::Vacant(vacant) = reader_of.entry(*id) {
+                vacant.insert(from);
+                unseen.push(*id);
+            }
         }
-        if visited.contains(&at) {
-            continue;
-        }
-        visited.push(at);
-        for next in known.dependencies.get(&at).into_iter().flatten().rev() {
-            let mut longer = way.clone();
-            longer.push(*next);
-            ways.push(longer);
+    };
+    visit(own_id, read, &mut unseen);
+    while let Some(at) = unseen.pop() {
+        if at != own_id {
+            visit(at, known.dependencies.get(&at).unwrap_or(&none), &mut unseen);
         }
     }
-    None
+    let mut way = vec![own_id, *reader_of.get(&own_id)?];
+    while let Some(at) = way.last().copied().filter(|at| *at != own_id) {
+        way.push(*reader_of.get(&at)?);
+    }
+    way.reverse();
+    Some(way)
 }
 
 fn spelled(path: &[i64], own: &Own, known: &Known) -> String {

@@ -29,8 +29,17 @@ pub(super) fn groups(filters: &Object) -> Result<Vec<Group<'_>>> {
     Ok(read)
 }
 
+/// Each compiled pattern stays in the memory of every replica (architecture 9).
+const MOST_PATTERNS: usize = 100;
+
 /// Check 8. A pattern that the flag holds already may stay, broken as it is.
 pub(super) fn check_patterns(groups: &[Group<'_>], own: &Own) -> Result<()> {
+    let patterns = groups.iter().flat_map(|group| &group.properties).filter_map(|p| pattern_of(p));
+    if patterns.count() > MOST_PATTERNS {
+        return Err(refuse(format!(
+            "A feature flag may hold at most {MOST_PATTERNS} regex patterns."
+        )));
+    }
     for (i, group) in groups.iter().enumerate() {
         for (j, property) in group.properties.iter().enumerate() {
             let Some(pattern) = pattern_of(property) else { continue };
