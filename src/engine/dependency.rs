@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 
 /// Nodes in an order in which each follows what it reads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Graph {
     /// For each node, the nodes it reads.
     reads: Vec<Box<[usize]>>,
@@ -38,6 +38,17 @@ impl Graph {
             rank[node] = place;
         }
         Self { reads, order, rank, cyclic }
+    }
+
+    /// The graph with one more node, which reads nothing and which nothing reads.
+    pub(super) fn with_lone_node(&self) -> Self {
+        let node = self.reads.len();
+        let mut graph = self.clone();
+        graph.reads.push(Box::default());
+        graph.rank.push(graph.order.len());
+        graph.order.push(node);
+        graph.cyclic.push(false);
+        graph
     }
 
     /// Every node, each after what it reads; participants of cycles anywhere.

@@ -53,6 +53,19 @@ impl Index {
     }
 }
 
+impl Index {
+    /// The index with one more flag, which stands last, reads no flag and is read by none.
+    fn with(&self, flag: &Flag) -> Self {
+        let (mut by_key, mut by_id) = (self.by_key.clone(), self.by_id.clone());
+        let at = self.graph.order().len();
+        by_id.insert(flag.id(), at);
+        if !flag.is_deleted() {
+            by_key.insert(Arc::clone(flag.shared_key()), at);
+        }
+        Self { by_key, by_id, graph: self.graph.with_lone_node() }
+    }
+}
+
 impl FlagSet {
     /// A project's set. All of its flags belong here, those that are off or
     /// deleted too: others may depend on them.
@@ -69,29 +82,38 @@ impl FlagSet {
     /// The set after some flags were changed or added, and some removed.
     ///
     /// Flags that stay are shared. So is the index, unless a flag came, went, or changed its
-    /// key or what it reads: in most changes none does.
+    /// key or what it reads: in most changes none does. A single new flag is added to it.
     pub fn with_changes(&self, changed: Vec<Arc<Flag>>, removed: &[i64]) -> Self {
         let mut flags = self.flags.clone();
-        let mut keeps_index = true;
+        let (mut moved, mut added) = (!removed.is_empty(), 0);
         for flag in changed {
             match self.index.by_id.get(&flag.id()) {
                 Some(&at) => {
-                    keeps_index &= stands_alike(&flags[at], &flag);
+                    moved |= !stands_alike(&flags[at], &flag);
                     flags[at] = flag;
                 }
                 None => {
-                    keeps_index = false;
+                    added += 1;
                     flags.push(flag);
                 }
             }
         }
         if !removed.is_empty() {
-            keeps_index = false;
             flags.retain(|flag| !removed.contains(&flag.id()));
         }
-        let index = if keeps_index { Arc::clone(&self.index) } else { Arc::new(Index::of(&flags)) };
+        let index = match (moved, added, flags.last()) {
+            (false, 0, _) => Arc::clone(&self.index),
+            (false, 1, Some(last)) if self.is_lone(last) => Arc::new(self.index.with(last)),
+            _ => Arc::new(Index::of(&flags)),
+        };
         let (settings, cohorts) = (Arc::clone(&self.settings), Arc::clone(&self.cohorts));
         Self { settings, cohorts, flags, index }
+    }
+
+    /// Whether a new flag reads no flag, and none that is here reads it.
+    fn is_lone(&self, flag: &Flag) -> bool {
+        let id = flag.id();
+        read_by(flag).is_empty() && !self.flags.iter().any(|other| read_by(other).contains(&id))
     }
 
     /// The flags, in the order given.

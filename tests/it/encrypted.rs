@@ -249,7 +249,8 @@ async fn a_rotation_puts_every_payload_under_the_newest_key(service: &Service) {
     let stranger = rotate(EncryptionKey::generate().reveal());
     assert_eq!(stranger.code, Some(2), "{stranger:?}");
     assert!(stranger.stdout.contains(r#"{"rotated":0,"undecryptable":["rotated"]}"#));
-    let reads = |key: &EncryptionKey, token: &str| Encryptor::new(&[key.clone()]).decrypt(token);
+    let reads =
+        |key: &EncryptionKey, token: &str| Encryptor::new(std::slice::from_ref(key)).decrypt(token);
     let before = stored(service, id).await.unwrap();
     assert_eq!(reads(&old.parse().unwrap(), &before).as_deref(), Some("\"hidden\""));
 

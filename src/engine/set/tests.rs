@@ -55,3 +55,20 @@ fn the_index_is_shared_until_something_moves() {
         assert_eq!(shares(changed, removed), expected, "{name}");
     }
 }
+
+#[test]
+fn a_flag_added_alone_is_found_and_decided_as_if_all_were_read_anew() {
+    let reads_one = json!({"groups": [{"properties": [
+        {"type": "flag", "key": "1", "operator": "flag_evaluates_to", "value": true}]}]});
+    let before = set([flag(1, "one", json!({})), flag(2, "two", reads_one.clone())]);
+    let after = before.with_changes(vec![flag(3, "three", json!({}))], &[]);
+    let anew =
+        set([flag(1, "one", json!({})), flag(2, "two", reads_one), flag(3, "three", json!({}))]);
+    assert_eq!(after.position("three"), anew.position("three"));
+    assert_eq!(after.position_by_id(3), anew.position_by_id(3));
+    let required = |set: &FlagSet| set.graph().required([1, 2]);
+    assert_eq!(required(&after).len(), required(&anew).len());
+    let again = after.with_changes(vec![flag(4, "four", json!({}))], &[]);
+    assert_eq!(again.flag("four").map(|flag| flag.id()), Some(4));
+    assert_eq!(again.graph().order().len(), 4);
+}
