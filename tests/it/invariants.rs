@@ -35,11 +35,12 @@ const TRACKED: [&str; 13] = [
 /// Every flag that was ever made, as it was then, and as it was when last seen.
 type Made = BTreeMap<i64, (Value, Value)>;
 
-#[expect(clippy::print_stderr, reason = "whoever looks into a failure needs the seed")]
+/// What the random writes grow from. Fixed, so that a failure comes again; any other will do, to
+/// look further.
+const SEED: u64 = 20_261_123;
+
 async fn random_writes_keep_the_books(service: &Service) {
-    let seed: u64 = rand::random();
-    eprintln!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(SEED);
     let sequences = if service.database_url.starts_with("sqlite") { 30 } else { 8 };
     let mut made = Made::new();
     let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
@@ -47,7 +48,7 @@ async fn random_writes_keep_the_books(service: &Service) {
         for step in 0..STEPS {
             let (status, told) = one_write(service, &mut random, &mut made).await;
             let known = [200, 201, 400, 404, 409].contains(&status);
-            assert!(known, "seed {seed}, sequence {sequence}, step {step}: {status} {told}");
+            assert!(known, "seed {SEED}, sequence {sequence}, step {step}: {status} {told}");
             *statuses.entry(status).or_default() += 1;
         }
         the_books_hold(service, &made).await;
@@ -104,6 +105,10 @@ async fn one_write(service: &Service, random: &mut StdRng, made: &mut Made) -> (
         body["original_flag"] = seen.clone();
     }
     let (status, flag) = service.patch(id, body).await;
+    if status == 404 {
+        // Its key was taken anew; what is gone is not written to again.
+        made.remove(&id);
+    }
     if status == 200 && random.random_bool(0.5) {
         made.get_mut(&id).unwrap().1 = flag.clone();
     }
