@@ -51,9 +51,7 @@ impl Index {
         let graph = Graph::new(flags.iter().map(|flag| reads(flag, &by_id)).collect());
         Self { by_key, by_id, graph }
     }
-}
 
-impl Index {
     /// The index with one more flag, which stands last, reads no flag and is read by none.
     fn with(&self, flag: &Flag) -> Self {
         let (mut by_key, mut by_id) = (self.by_key.clone(), self.by_id.clone());

@@ -10,7 +10,7 @@ use super::{Grpc, OverWeb, caller, project, required};
 use crate::{
     engine::{Outcome, Properties, RequestRuntime},
     model::error::{Error, Result},
-    service::evaluation::{Asked, Scene},
+    service::evaluation::{self, Asked, Scene},
     wire::{
         convert::{object_from_struct, timestamp},
         v1::{
@@ -74,10 +74,8 @@ fn implied_runtime<T>(request: &Request<T>) -> &'static str {
     if request.extensions().get::<OverWeb>().is_some() { "client" } else { "server" }
 }
 
-/// The caller's own id for the request, where it is a UUID; else a fresh one.
 fn request_id<T>(request: &Request<T>) -> Uuid {
-    let sent = request.metadata().get("x-request-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    sent.unwrap_or_else(Uuid::new_v4)
+    evaluation::request_id(request.metadata().get("x-request-id").and_then(|id| id.to_str().ok()))
 }
 
 fn scene(contexts: Vec<String>, runtime: Option<String>, implied: &str) -> Scene {

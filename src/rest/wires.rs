@@ -12,10 +12,12 @@ use axum::{
 };
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{Rest, body};
-use crate::model::error::{Error, Result};
+use crate::{
+    model::error::{Error, Result},
+    service::evaluation::request_id,
+};
 
 use answer::Shape;
 use request::FlagsRequest;
@@ -54,15 +56,10 @@ async fn evaluate(rest: &Rest, request: Request) -> Result<Response> {
         true => answer::nothing(),
         false => rest.services.evaluate(&snapshot, &subject, &scene),
     };
+    let sent_id = parts.headers.get("x-request-id");
     let stamp = answer::Stamp {
-        request_id: request_id(&parts.headers),
+        request_id: request_id(sent_id.and_then(|id| id.to_str().ok())),
         evaluated_at: rest.services.clock.now().timestamp_millis(),
     };
     Ok(answer::render(Shape::of(&query), &evaluation, &stamp))
-}
-
-/// The caller's own id for the request, where it is a UUID; else a fresh one.
-fn request_id(headers: &http::HeaderMap) -> Uuid {
-    let sent = headers.get("x-request-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    sent.unwrap_or_else(Uuid::new_v4)
 }

@@ -1,9 +1,9 @@
 //! The accept loop: TLS where asked for, HTTP/1.1 and HTTP/2 on one port, and a
 //! graceful end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, body::Body};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -25,12 +25,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// After an accept that failed for want of resources, such as file descriptors.
 const BREATHER: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of the connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(
-    #[expect(dead_code, reason = "read once forwarded headers are")] pub(crate) SocketAddr,
-);
-
 /// Serves connections until `stop`; those that are open then finish their requests.
 pub(super) async fn run(
     listener: TcpListener,
@@ -42,10 +36,10 @@ pub(super) async fn run(
     let http = Arc::new(protocol());
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, peer)) => {
+            Ok((stream, _)) => {
                 let app = app.clone();
                 let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.clone());
-                tasks.spawn(connection(stream, peer, app, tls, http, stop));
+                tasks.spawn(connection(stream, app, tls, http, stop));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -64,7 +58,6 @@ fn protocol() -> Builder<TokioExecutor> {
 
 async fn connection(
     stream: TcpStream,
-    peer: SocketAddr,
     app: Router,
     tls: Option<TlsAcceptor>,
     http: Arc<Builder<TokioExecutor>>,
@@ -73,9 +66,9 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "delay stays on");
     }
-    let Some(tls) = tls else { return speak(stream, peer, app, &http, stop).await };
+    let Some(tls) = tls else { return speak(stream, app, &http, stop).await };
     match timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, peer, app, &http, stop).await,
+        Ok(Ok(stream)) => speak(stream, app, &http, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
@@ -83,16 +76,11 @@ async fn connection(
 
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
     app: Router,
     http: &Builder<TokioExecutor>,
     stop: CancellationToken,
 ) {
-    let service = app.map_request(move |request: http::Request<Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        request
-    });
+    let service = app.map_request(|request: http::Request<Incoming>| request.map(Body::new));
     let connection = http
         .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);

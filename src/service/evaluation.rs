@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Services;
 use crate::{
     engine::{
@@ -63,6 +65,11 @@ impl Asked {
         };
         Subject::new(&self.distinct_id, facts)
     }
+}
+
+/// The caller's own id for a request, where it is a UUID; else a fresh one.
+pub(crate) fn request_id(sent: Option<&str>) -> Uuid {
+    sent.and_then(|id| id.parse().ok()).unwrap_or_else(Uuid::new_v4)
 }
 
 impl Services {

@@ -96,7 +96,7 @@ impl Services {
         self.shown(caller, flag, self.clock.now()).await
     }
 
-    /// Live, active flags that read this one: `(id, key, name or key)`.
+    /// Live, active flags that read this one, by key.
     pub(crate) async fn dependent_flags(
         &self,
         caller: &Caller,
@@ -147,9 +147,7 @@ impl Services {
         project: &ProjectRef,
         update: Update,
     ) -> Result<ShownFlag> {
-        let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let write = self.begin(project.id).await?;
-        let before = write.lock_flag(update.id).await?.ok_or_else(Error::not_found)?;
+        let (write, before) = self.locked(caller, project, update.id).await?;
         self.change(caller, write, before, update).await
     }
 
@@ -161,9 +159,7 @@ impl Services {
         id: i64,
         switch: Switch,
     ) -> Result<ShownFlag> {
-        let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let write = self.begin(project.id).await?;
-        let before = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
+        let (write, before) = self.locked(caller, project, id).await?;
         let body = match switched(&before, switch)? {
             Some(body) => body,
             None => {
@@ -182,9 +178,7 @@ impl Services {
         project: &ProjectRef,
         id: i64,
     ) -> Result<ShownFlag> {
-        let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let write = self.begin(project.id).await?;
-        let before = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
+        let (write, before) = self.locked(caller, project, id).await?;
         if before.deleted {
             drop(write);
             return self.shown(caller, before, self.clock.now()).await;
@@ -192,6 +186,19 @@ impl Services {
         let body = Object::from_iter([("deleted".to_owned(), true.into())]);
         let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
         self.change(caller, write, before, update).await
+    }
+
+    /// A flag that the caller may change, under its lock.
+    async fn locked(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        id: i64,
+    ) -> Result<(ProjectWrite, FeatureFlag)> {
+        let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
+        let write = self.begin(project.id).await?;
+        let flag = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
+        Ok((write, flag))
     }
 
     /// The one way in which a flag changes; the rules stand in the order of management-api 3.7.

@@ -214,7 +214,6 @@ fn active(activity: Activity, now: DateTime<Utc>) -> Condition {
 
 /// Text anywhere in the key or name (both lower-cased in one column) or in a linked experiment's name.
 fn found(term: &str, linked: Vec<i64>) -> Condition {
-    let anywhere = |text: &str| LikeExpr::new(format!("%{}%", escaped(text))).escape('\\');
     let mut in_flag = Condition::all();
     if term.contains(char::is_whitespace) {
         in_flag = in_flag.add(Expr::col(Column::SearchText).like(anywhere(&loosened(term))));
@@ -233,7 +232,6 @@ fn found(term: &str, linked: Vec<i64>) -> Condition {
 
 /// An experiment by its name, whose separators a space in the term matches too.
 fn named(term: &str) -> Condition {
-    let anywhere = |text: &str| LikeExpr::new(format!("%{}%", escaped(text))).escape('\\');
     let name = || SimpleExpr::from(Func::lower(Expr::col(flag_link::Column::Name)));
     if !term.contains(char::is_whitespace) {
         return Condition::all().add(name().like(anywhere(term)));
@@ -248,9 +246,10 @@ fn named(term: &str) -> Condition {
     words.fold(Condition::all().add(loose.like(anywhere(&loosened(term)))), Condition::add)
 }
 
-/// What LIKE takes for a pattern, taken for itself.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+/// The text itself, anywhere: what LIKE takes for a pattern is taken as it stands.
+fn anywhere(text: &str) -> LikeExpr {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    LikeExpr::new(format!("%{escaped}%")).escape('\\')
 }
 
 fn of_type(project_id: i64, kind: FlagType) -> Condition {
