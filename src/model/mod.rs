@@ -19,5 +19,6 @@ pub mod link;
 pub mod people;
 pub mod project;
 pub mod shown;
+pub mod sketch;
 pub mod status;
 pub mod write;
