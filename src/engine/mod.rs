@@ -23,6 +23,7 @@ mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod grammar;
+mod needs;
 mod outcome;
 mod property;
 mod reason;
@@ -32,11 +33,14 @@ mod set;
 mod standing;
 mod subject;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 pub use cohort::{Cohort, CohortSource};
 pub use definition::{Flag, FlagSource};
 pub use explain::{ConditionReport, Explanation, PropertyReport, explain};
+pub use needs::{Needs, needs};
 pub use outcome::Outcome;
 pub use property::Matching;
 pub use reason::{Failure, Miss, Reason};
@@ -91,6 +95,19 @@ impl Audience<'_> {
     }
 }
 
+impl Selection<'_> {
+    /// Where the selected flags stand, and those they read, each after what it reads.
+    fn positions<'s>(&self, set: &'s FlagSet) -> Cow<'s, [usize]> {
+        match self.flag_keys {
+            None => Cow::Borrowed(set.graph().order()),
+            Some(keys) => {
+                let asked = keys.iter().filter_map(|key| set.position(key));
+                Cow::Owned(set.graph().required(asked))
+            }
+        }
+    }
+}
+
 /// Evaluates the selected flags for one subject.
 pub fn evaluate<'f>(
     set: &'f FlagSet,
@@ -99,14 +116,7 @@ pub fn evaluate<'f>(
     now: DateTime<Utc>,
 ) -> Evaluation<'f> {
     let scene = Scene::new(set, subject, now);
-    let audience = &selection.audience;
-    let standings = match selection.flag_keys {
-        None => Standings::of(set, set.graph().order(), &scene, audience),
-        Some(keys) => {
-            let asked = keys.iter().filter_map(|key| set.position(key));
-            Standings::of(set, &set.graph().required(asked), &scene, audience)
-        }
-    };
+    let standings = Standings::of(set, &selection.positions(set), &scene, &selection.audience);
     let mut errors_while_computing = false;
     let outcomes = standings.into_iter().filter_map(|standing| {
         let (outcome, is_error) = match standing {

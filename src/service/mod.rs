@@ -6,12 +6,15 @@
 
 pub(crate) mod access;
 pub(crate) mod activity;
+pub(crate) mod batch;
 pub(crate) mod bootstrap;
+mod continuity;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
 pub(crate) mod flags;
 pub(crate) mod keys;
+mod known;
 pub(crate) mod page;
 mod people;
 pub(crate) mod projects;

@@ -16,6 +16,7 @@ mod flag_links;
 pub(crate) mod flag_list;
 mod flags;
 mod flags_labels;
+mod hash_keys;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
@@ -24,6 +25,7 @@ mod names;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
+pub(crate) mod stored_facts;
 pub(crate) mod users;
 
 use std::{
