@@ -20,5 +20,6 @@ pub mod json;
 pub mod link;
 pub mod project;
 pub mod shown;
+pub mod sketch;
 pub mod status;
 pub mod write;

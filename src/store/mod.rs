@@ -22,6 +22,8 @@ pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
 mod names;
+#[allow(dead_code, reason = "ingestion and cohort members come to use it")]
+pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
 pub(crate) mod users;
