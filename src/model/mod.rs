@@ -18,6 +18,7 @@ pub mod group;
 pub mod guards;
 pub mod json;
 pub mod link;
+pub mod people;
 pub mod project;
 pub mod shown;
 pub mod sketch;

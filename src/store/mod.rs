@@ -61,6 +61,9 @@ pub struct Store {
     reachable: Reachability,
 }
 
+/// A transaction as use-cases hold it: begun, written in and committed by the store.
+pub(crate) type Transaction = DatabaseTransaction;
+
 /// Whether the last look at the database succeeded. Shared by all clones of a store.
 #[derive(Clone, Debug, Default)]
 pub struct Reachability(Arc<AtomicBool>);
