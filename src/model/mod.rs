@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod api_key;
 pub mod caller;
+pub mod cohort;
 pub mod conflict;
 pub mod decoration;
 pub mod diff;
@@ -13,6 +14,7 @@ pub mod fields;
 pub mod filters;
 pub mod flag;
 pub mod flag_filter;
+pub mod group;
 pub mod guards;
 pub mod json;
 pub mod link;

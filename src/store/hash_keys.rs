@@ -72,7 +72,7 @@ impl Store {
         match self.is_postgres() {
             true => {
                 "SELECT distinct_id FROM person_distinct_id WHERE project_id = $1 AND person_id IN \
-                 (SELECT CAST(id AS bigint) FROM json_array_elements_text(CAST($2 AS json)) AS id) LIMIT 1001"
+                 (SELECT CAST(item AS bigint) FROM json_array_elements_text(CAST($2 AS json)) AS l(item)) LIMIT 1001"
             }
             false => {
                 "SELECT distinct_id FROM person_distinct_id \

@@ -8,6 +8,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod changes;
+mod cohorts;
 mod connect;
 pub(crate) mod dashboards;
 mod entity;
@@ -16,6 +17,7 @@ mod flag_links;
 pub(crate) mod flag_list;
 mod flags;
 mod flags_labels;
+mod groups;
 mod hash_keys;
 pub(crate) mod keys;
 pub(crate) mod listen;

@@ -149,7 +149,7 @@ fn sql(is_postgres: bool, wanted: &FactsWanted) -> String {
     let (texts, numbers, pairs) = match is_postgres {
         true => (
             "SELECT json_array_elements_text(CAST($2 AS json))",
-            "SELECT CAST(id AS bigint) FROM json_array_elements_text(CAST($3 AS json)) AS id",
+            "SELECT CAST(item AS bigint) FROM json_array_elements_text(CAST($3 AS json)) AS l(item)",
             "SELECT CAST(pair->>0 AS integer), pair->>1 \
              FROM json_array_elements(CAST($4 AS json)) AS pair",
         ),

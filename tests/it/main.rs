@@ -10,9 +10,11 @@
 mod support;
 
 mod access;
+mod cohort_targeting;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
+mod continuity;
 mod contract;
 mod encrypted;
 mod fidelity;
@@ -29,3 +31,4 @@ mod migrations;
 mod parity;
 mod propagation;
 mod startup;
+mod stored_facts;

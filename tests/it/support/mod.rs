@@ -137,6 +137,14 @@ impl Service {
         self.server.stop().await;
     }
 
+    /// A counter of `/metrics`; 0 before it first counted.
+    pub(crate) async fn counter(&self, name: &str) -> u64 {
+        let path = format!("http://{}/metrics", self.server.ops_address);
+        let text = self.call(http::Method::GET, &path, None, None).await.text;
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
+    }
+
     /// The command line on this service's database.
     pub(crate) fn flagstaff(&self, arguments: &[&str]) -> Flagstaff {
         Flagstaff::new(arguments).env("FLAGSTAFF_DATABASE_URL", &self.database_url)

@@ -2,10 +2,10 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetFeatureFlagRequest, GetProjectRequest, ListActivityRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, UpdateFeatureFlagRequest,
-    UpdateProjectRequest,
+    BatchEvaluateFlagsRequest, CreateFeatureFlagRequest, DeleteFeatureFlagRequest,
+    EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject, GetFeatureFlagRequest,
+    GetProjectRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
+    ListFeatureFlagsRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -29,7 +29,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 21] = [
+pub(crate) const OPERATIONS: [Operation; 22] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -51,12 +51,13 @@ pub(crate) const OPERATIONS: [Operation; 21] = [
     needs("project:write", "UpdateProject"),
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
+    needs("feature_flag:read", "BatchEvaluateFlags"),
 ];
 
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
-        self.name.starts_with("Evaluate")
+        self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
     }
 
     /// Whether it is about one flag, named by its id.
@@ -165,6 +166,10 @@ impl Service {
                 evaluation
                     .evaluate_flag(EvaluateFlagRequest { subject, flag_key: "everyones".into() })
             ),
+            "BatchEvaluateFlags" => {
+                let subjects = Vec::from_iter(subject);
+                call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
+            }
             other => panic!("{other} is not called here yet"),
         }
     }
