@@ -7,6 +7,8 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+mod dashboards;
+mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -17,6 +19,8 @@ pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
 
+pub use enrichment::UsageSeen;
+
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
 
 /// What every use-case stands on. Cheap to clone.
@@ -26,12 +30,13 @@ pub struct Services {
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor }
+        Self { store, snapshots, clock, encryptor, usage_seen: UsageSeen::default() }
     }
 }

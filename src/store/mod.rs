@@ -22,6 +22,7 @@ mod migrate;
 mod names;
 mod project_write;
 pub(crate) mod projects;
+pub(crate) mod usage_series;
 pub(crate) mod users;
 
 use std::{
