@@ -9,6 +9,8 @@ pub(crate) mod activity;
 pub(crate) mod batch;
 pub(crate) mod bootstrap;
 mod continuity;
+mod dashboards;
+mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -21,6 +23,8 @@ pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
 
+pub use enrichment::UsageSeen;
+
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
 
 /// What every use-case stands on. Cheap to clone.
@@ -30,12 +34,13 @@ pub struct Services {
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor }
+        Self { store, snapshots, clock, encryptor, usage_seen: UsageSeen::default() }
     }
 }

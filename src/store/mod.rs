@@ -28,6 +28,7 @@ pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
 pub(crate) mod stored_facts;
+pub(crate) mod usage_series;
 pub(crate) mod users;
 
 use std::{
