@@ -26,6 +26,9 @@ use crate::{
 /// How long a request waits for its hash keys to be written; it does so once a person.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// The length of a distinct id (evaluation 1).
+const MOST_CHARACTERS: usize = 200;
+
 impl Services {
     /// Adds the hash keys of the subjects who need them, after fixing those not fixed yet.
     pub(super) async fn add_hash_keys(
@@ -113,9 +116,7 @@ fn continued(snapshot: &ProjectSnapshot) -> Vec<&str> {
 
 /// True if somebody stored comes with an anonymous id, and some flag has no hash key yet.
 fn is_new(subject: &Subject<'_>, known: &Known, flag_keys: &[&str]) -> bool {
-    // No database keeps a NUL; such an id is hashed and not remembered.
-    let is_storable = subject.anon_distinct_id().is_some_and(|id| !id.contains('\0'));
-    if !known.needs.hash_keys || !is_storable {
+    if !known.needs.hash_keys || !subject.anon_distinct_id().is_some_and(is_storable) {
         return false;
     }
     // Whoever was not read is not known to be new.
@@ -123,6 +124,12 @@ fn is_new(subject: &Subject<'_>, known: &Known, flag_keys: &[&str]) -> bool {
     let people: Vec<&PersonFacts> = [&own.facts, &other.facts].into_iter().flatten().collect();
     let has = |key: &&str| people.iter().any(|person| person.hash_keys.contains_key(*key));
     !people.is_empty() && !flag_keys.iter().all(has)
+}
+
+/// False for what is hashed and not remembered: a NUL, which no database keeps, and what is longer
+/// than an id can be.
+fn is_storable(id: &str) -> bool {
+    !id.contains('\0') && id.chars().nth(MOST_CHARACTERS).is_none()
 }
 
 /// What both people have; where both have it, the one with the distinct id goes first.

@@ -92,9 +92,8 @@ impl Known {
 
     /// Takes what was read of the subject's people.
     pub(super) fn take_people(&mut self, subject: &Subject<'_>, read: &Read) {
-        let person = |id: &str| read.people.get(id).cloned();
-        self.person = person(subject.distinct_id());
-        self.anonymous = subject.anon_distinct_id().and_then(person);
+        self.person = read.people.get(subject.distinct_id()).cloned();
+        self.anonymous = subject.anon_distinct_id().and_then(|id| read.people.get(id)).cloned();
     }
 }
 
@@ -137,8 +136,13 @@ impl Services {
         selection: &Selection<'_>,
         only_sent_properties: bool,
     ) -> Vec<Known> {
-        let needs = |subject| needs(snapshot, subject, selection, only_sent_properties);
-        self.read(snapshot, subjects, subjects.iter().map(needs).collect()).await
+        let mut all = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            all.push(needs(snapshot, subject, selection, only_sent_properties));
+            // Many subjects and many flags are much to look through in one go.
+            tokio::task::yield_now().await;
+        }
+        self.read(snapshot, subjects, all).await
     }
 
     async fn read(

@@ -10,6 +10,7 @@
 mod support;
 
 mod access;
+mod batch;
 mod cohort_targeting;
 mod commands;
 mod concurrency;
@@ -30,6 +31,7 @@ mod life_grpc;
 mod life_rest;
 mod limits;
 mod migrations;
+mod outage;
 mod parity;
 mod propagation;
 mod startup;

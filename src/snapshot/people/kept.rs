@@ -19,7 +19,10 @@ const KEPT: Duration = Duration::from_secs(600);
 /// How much is kept of each kind, in bytes, roughly.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// What can be kept.
+/// What an entry takes beside its key and its value, roughly.
+const OVERHEAD: usize = 200;
+
+/// What can be kept, or told apart by.
 pub(super) trait Weigh: Send + Sync + 'static {
     /// Roughly what it takes in memory, in bytes.
     fn bytes(&self) -> usize;
@@ -51,13 +54,13 @@ pub(super) enum Trust<V> {
 
 impl<K, V> Kept<K, V>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
+    K: Weigh + Clone + Eq + Hash,
     V: Weigh,
 {
     /// Keeps nothing yet.
     pub(super) fn new() -> Self {
-        let weight = |_: &(i64, K), entry: &Entry<V>| {
-            u32::try_from(entry.value.bytes()).unwrap_or(u32::MAX).saturating_add(128)
+        let weight = |(_, key): &(i64, K), entry: &Entry<V>| {
+            u32::try_from(key.bytes() + entry.value.bytes() + OVERHEAD).unwrap_or(u32::MAX)
         };
         let held =
             Cache::builder().weigher(weight).max_capacity(MOST_BYTES).time_to_live(KEPT).build();
@@ -102,6 +105,18 @@ where
     pub(super) fn forget_all(&self) {
         self.changes.note_all();
         self.held.invalidate_all();
+    }
+}
+
+impl Weigh for String {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Weigh for (i32, String) {
+    fn bytes(&self) -> usize {
+        self.1.len()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows that no operation writes yet, and columns that none shows.
 
 use http::Method;
-use sea_orm::{ConnectionTrait, Database, Statement};
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
 use super::Service;
@@ -12,6 +12,14 @@ impl Service {
         let connection = Database::connect(&self.database_url).await.unwrap();
         connection.execute_unprepared(statements).await.unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// Takes a lock that lasts until the transaction ends, as in `TABLE person IN EXCLUSIVE MODE`.
+    pub(crate) async fn locked(&self, what: &str) -> DatabaseTransaction {
+        let connection = Database::connect(&self.database_url).await.unwrap();
+        let txn = connection.begin().await.unwrap();
+        txn.execute_unprepared(&format!("LOCK {what}")).await.unwrap();
+        txn
     }
 
     /// The first column of the first row, as text.
