@@ -16,6 +16,7 @@ pub mod flag_filter;
 pub mod guards;
 pub mod json;
 pub mod link;
+pub mod listed;
 pub mod project;
 pub mod shown;
 pub mod status;

@@ -17,13 +17,19 @@ pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
 
-use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
+use crate::{
+    clock::Clock,
+    encryption::Encryptor,
+    snapshot::{Snapshots, lists::Lists},
+    store::Store,
+};
 
 /// What every use-case stands on. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Services {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
+    pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
 }
@@ -32,6 +38,7 @@ impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor }
+        let lists = Lists::new(store.clone());
+        Self { store, snapshots, lists, clock, encryptor }
     }
 }

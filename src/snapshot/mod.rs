@@ -8,6 +8,7 @@
 
 mod changes;
 mod compile;
+pub(crate) mod lists;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,5 +1,10 @@
-//! Lists of flags: the filters of management-api 3.7 as conditions on columns
-//! that the flag's own transaction keeps.
+//! Lists of flags as the database chooses them: the filters of management-api
+//! 3.7 as conditions on columns that the flag's own transaction keeps.
+//!
+//! Most lists are chosen in memory (`model::listed`, by the same rules), and
+//! only their pages read here.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -25,7 +30,7 @@ use crate::model::{
 
 /// The most experiments whose names a search finds; databases bound the number of values in a
 /// statement.
-const MOST_LINKED: u64 = 10_000;
+pub(super) const MOST_LINKED: u64 = 10_000;
 
 /// Which flags of a project are wanted, and which part of them.
 #[derive(Clone, Debug)]
@@ -62,7 +67,7 @@ impl Store {
 
     /// The flags of experiments whose name a search finds. Looked up first, so that the search
     /// itself asks for one column, and its index serves.
-    async fn linked_to(&self, project_id: i64, filter: &FlagFilter) -> Result<Vec<i64>> {
+    pub(super) async fn linked_to(&self, project_id: i64, filter: &FlagFilter) -> Result<Vec<i64>> {
         let Some(term) = &filter.search else { return Ok(Vec::new()) };
         flag_link::Entity::find()
             .select_only()
@@ -76,6 +81,22 @@ impl Store {
             .all(self.reader())
             .await
             .map_err(failure)
+    }
+
+    /// These flags, in this order; those that were deleted meanwhile are left out.
+    pub(crate) async fn flags_among(
+        &self,
+        project_id: i64,
+        ids: &[i64],
+    ) -> Result<Vec<FeatureFlag>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = flags::live(project_id).filter(Column::Id.is_in(ids.iter().copied()));
+        let mut rows = wanted.all(self.reader()).await.map_err(failure)?;
+        let places: HashMap<i64, usize> = ids.iter().copied().zip(0..).collect();
+        rows.sort_unstable_by_key(|row| places.get(&row.id).copied());
+        flags::whole(self.reader(), rows).await
     }
 
     /// Live, active flags that read this one, by key.
