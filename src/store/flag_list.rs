@@ -53,16 +53,27 @@ impl Store {
         page: &FlagPage,
     ) -> Result<(Vec<FeatureFlag>, i64)> {
         let linked = self.linked_to(project_id, &page.filter).await?;
-        let wanted = matching(project_id, &page.filter, linked, page.now);
-        let total = wanted.clone().count(self.reader()).await.map_err(failure)?;
-        let rows = ordered(wanted, &page.order)
-            .offset(page.offset)
-            .limit(page.limit)
-            .all(self.reader())
-            .await
-            .map_err(failure)?;
-        let total = i64::try_from(total).unwrap_or(i64::MAX);
-        Ok((flags::whole(self.reader(), rows).await?, total))
+        let base = base(project_id, &page.filter, linked);
+        let alternatives = activity(&page.filter, page.now);
+        futures::try_join!(
+            self.page(ordered(either(base.clone(), alternatives.clone()), &page.order), page),
+            self.total(base, alternatives),
+        )
+    }
+
+    async fn page(&self, query: Select<Entity>, page: &FlagPage) -> Result<Vec<FeatureFlag>> {
+        let rows = query.offset(page.offset).limit(page.limit).all(self.reader()).await;
+        flags::whole(self.reader(), rows.map_err(failure)?).await
+    }
+
+    /// No flag meets two of the alternatives. Asked for one by one, each is a range of an index.
+    async fn total(&self, base: Select<Entity>, alternatives: Vec<Condition>) -> Result<i64> {
+        let mut total = 0;
+        for alternative in alternatives {
+            let query = base.clone().filter(alternative);
+            total += query.count(self.reader()).await.map_err(failure)?;
+        }
+        Ok(i64::try_from(total).unwrap_or(i64::MAX))
     }
 
     /// The flags of experiments whose name a search finds. Looked up first, so that the search
@@ -129,7 +140,8 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<i64>> {
         let linked = self.linked_to(project_id, filter).await?;
-        ordered(matching(project_id, filter, linked, now), &Order::default())
+        let wanted = either(base(project_id, filter, linked), activity(filter, now));
+        ordered(wanted, &Order::default())
             .select_only()
             .column(Column::Id)
             .into_tuple()
@@ -174,17 +186,14 @@ fn ordered(query: Select<Entity>, order: &Order) -> Select<Entity> {
     query.order_by(Column::Id, direction)
 }
 
-fn matching(
-    project_id: i64,
-    filter: &FlagFilter,
-    linked: Vec<i64>,
-    now: DateTime<Utc>,
-) -> Select<Entity> {
+fn either(query: Select<Entity>, alternatives: Vec<Condition>) -> Select<Entity> {
+    query.filter(alternatives.into_iter().fold(Condition::any(), Condition::add))
+}
+
+/// What a filter asks for, but for when flags were called and whether they are on.
+fn base(project_id: i64, filter: &FlagFilter, linked: Vec<i64>) -> Select<Entity> {
     let mut query = flags::live(project_id).filter(Column::Internal.eq(false));
     query = query.filter(Column::Archived.eq(filter.archived.unwrap_or(false)));
-    if let Some(activity) = filter.activity {
-        query = query.filter(active(activity, now));
-    }
     if let Some(users) = &filter.created_by {
         query = query.filter(Column::CreatedById.is_in(users.iter().copied()));
     }
@@ -217,19 +226,22 @@ fn matching(
     }
 }
 
-fn active(activity: Activity, now: DateTime<Utc>) -> Condition {
+/// The ways to be on, off or stale as the filter asks; a flag goes at most one of them.
+fn activity(filter: &FlagFilter, now: DateTime<Utc>) -> Vec<Condition> {
     let threshold = now - STALE_AFTER;
-    match activity {
-        Activity::Active => Condition::all().add(Column::Active.eq(true)),
-        Activity::Inactive => Condition::all().add(Column::Active.eq(false)),
-        Activity::Stale => Condition::all().add(Column::Active.eq(true)).add(
-            Condition::any().add(Column::LastCalledAt.lt(threshold)).add(
-                Condition::all()
-                    .add(Column::LastCalledAt.is_null())
-                    .add(Column::CreatedAt.lt(threshold))
-                    .add(Column::FullyRolledOut.eq(true)),
-            ),
-        ),
+    let all = Condition::all;
+    let is_active = |active: bool| all().add(Column::Active.eq(active));
+    match filter.activity {
+        None => vec![all()],
+        Some(Activity::Active) => vec![is_active(true)],
+        Some(Activity::Inactive) => vec![is_active(false)],
+        Some(Activity::Stale) => vec![
+            is_active(true).add(Column::LastCalledAt.lt(threshold)),
+            is_active(true)
+                .add(Column::LastCalledAt.is_null())
+                .add(Column::FullyRolledOut.eq(true))
+                .add(Column::CreatedAt.lt(threshold)),
+        ],
     }
 }
 
