@@ -157,6 +157,16 @@ impl FlagSet {
         Self { settings, cohorts, flags, index: Arc::new(index) }
     }
 
+    /// The set after some cohorts were changed or added, and some removed; flags are shared.
+    pub fn with_cohorts(&self, changed: Vec<Arc<Cohort>>, removed: &[i64]) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            cohorts: Arc::new(self.cohorts.with_changes(changed, removed)),
+            flags: self.flags.clone(),
+            index: Arc::clone(&self.index),
+        }
+    }
+
     /// The flags; those that came later stand anywhere.
     pub fn flags(&self) -> &[Arc<Flag>] {
         &self.flags

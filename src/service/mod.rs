@@ -7,6 +7,8 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+mod dashboards;
+mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -17,6 +19,8 @@ mod people;
 pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
+
+pub use enrichment::UsageSeen;
 
 use crate::{
     clock::Clock,
@@ -33,6 +37,7 @@ pub struct Services {
     pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
@@ -40,6 +45,6 @@ impl Services {
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
         let lists = Lists::new(store.clone());
-        Self { store, snapshots, lists, clock, encryptor }
+        Self { store, snapshots, lists, clock, encryptor, usage_seen: UsageSeen::default() }
     }
 }
