@@ -33,8 +33,6 @@ mod set;
 mod standing;
 mod subject;
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 
 pub use cohort::{Cohort, CohortSource};
@@ -97,14 +95,16 @@ impl Audience<'_> {
 
 impl Selection<'_> {
     /// Where the selected flags stand, and those they read, each after what it reads.
-    fn positions<'s>(&self, set: &'s FlagSet) -> Cow<'s, [usize]> {
-        match self.flag_keys {
-            None => Cow::Borrowed(set.graph().order()),
-            Some(keys) => {
-                let asked = keys.iter().filter_map(|key| set.position(key));
-                Cow::Owned(set.graph().required(asked))
-            }
-        }
+    fn positions(&self, set: &FlagSet) -> impl Iterator<Item = usize> {
+        let asked = |keys: &[String]| {
+            let asked = keys.iter().filter_map(|key| set.position(key));
+            set.graph().required(asked)
+        };
+        let (all, asked) = match self.flag_keys {
+            None => (Some(set.order()), None),
+            Some(keys) => (None, Some(asked(keys))),
+        };
+        all.into_iter().flatten().chain(asked.into_iter().flatten())
     }
 }
 
@@ -116,7 +116,7 @@ pub fn evaluate<'f>(
     now: DateTime<Utc>,
 ) -> Evaluation<'f> {
     let scene = Scene::new(set, subject, now);
-    let standings = Standings::of(set, &selection.positions(set), &scene, &selection.audience);
+    let standings = Standings::of(set, selection.positions(set), &scene, &selection.audience);
     let mut errors_while_computing = false;
     let outcomes = standings.into_iter().filter_map(|standing| {
         let (outcome, is_error) = match standing {

@@ -44,7 +44,7 @@ impl Needs {
 /// subject of whom only the request is known.
 pub fn needs(set: &FlagSet, subject: &Subject<'_>, selection: &Selection<'_>) -> Needs {
     let mut needs = Needs::default();
-    for &at in selection.positions(set).iter() {
+    for at in selection.positions(set) {
         let flag = &set.flags()[at];
         if selection.audience.admits(flag) {
             needs.add(flag, set, subject);
