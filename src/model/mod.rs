@@ -19,6 +19,7 @@ pub mod guards;
 pub mod json;
 pub mod link;
 pub mod people;
+pub mod person;
 pub mod project;
 pub mod shown;
 pub mod sketch;

@@ -8,11 +8,14 @@
 mod activity;
 mod body;
 mod call;
+mod cohorts;
 mod error;
 mod feature_flags;
 mod handlers;
 mod links;
+mod pages;
 mod paths;
+mod persons;
 mod projects;
 mod representation;
 mod wires;

@@ -7,13 +7,17 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+mod cohort_members;
+mod cohorts;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
 pub(crate) mod flags;
+mod groups;
 pub(crate) mod keys;
 pub(crate) mod page;
 mod people;
+pub(crate) mod persons;
 pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;

@@ -10,11 +10,14 @@
 mod support;
 
 mod access;
+mod cohort_members;
 mod cohort_targeting;
+mod cohorts;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod contract;
+mod directory;
 mod encrypted;
 mod fidelity;
 mod filter_rules;

@@ -1,6 +1,7 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod directory;
 mod filter;
 mod filters;
 mod flag;
@@ -10,6 +11,7 @@ mod project;
 mod values;
 
 pub use activity::activity;
+pub use directory::{cohort, created_cohort, group, group_type, person, updated_cohort};
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag};
 pub use input::{FlagInput, created, updated};
