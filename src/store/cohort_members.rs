@@ -61,8 +61,9 @@ pub(crate) async fn remove(
 ) -> Result<u64> {
     let sql = match txn.get_database_backend() {
         DbBackend::Postgres => {
-            "DELETE FROM cohort_member WHERE cohort_id = $1 AND project_id = $2 AND person_id IN \
-             (SELECT value::bigint FROM json_array_elements_text($3::json) value)"
+            // As an array, since a planner without statistics would join row by row.
+            "DELETE FROM cohort_member WHERE cohort_id = $1 AND project_id = $2 AND person_id = ANY \
+             (ARRAY(SELECT value::bigint FROM json_array_elements_text($3::json) value))"
         }
         _ => {
             "DELETE FROM cohort_member WHERE cohort_id = $1 AND project_id = $2 AND person_id IN \
