@@ -16,6 +16,8 @@ mod entity;
 mod facts;
 mod flag_links;
 pub(crate) mod flag_list;
+mod flag_outside;
+mod flag_rows;
 mod flags;
 mod flags_labels;
 mod groups;
@@ -28,6 +30,7 @@ pub(crate) mod persons;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
+pub(crate) mod usage_series;
 pub(crate) mod users;
 
 use std::{

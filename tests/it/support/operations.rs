@@ -3,12 +3,13 @@
 
 use flagstaff::wire::v1::{
     AddCohortMembersRequest, CreateCohortRequest, CreateFeatureFlagRequest,
-    DeleteFeatureFlagRequest, DeletePersonRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetCohortRequest, GetFeatureFlagRequest, GetGroupRequest, GetPersonRequest,
-    GetProjectRequest, ListActivityRequest, ListCohortsRequest, ListFeatureFlagActivityRequest,
-    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest, ListPersonsRequest,
-    RemoveCohortMembersRequest, UpdateCohortRequest, UpdateFeatureFlagRequest,
-    UpdateProjectRequest,
+    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeletePersonRequest,
+    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
+    GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest, GetGroupRequest,
+    GetPersonRequest, GetProjectRequest, ListActivityRequest, ListCohortsRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, ListGroupTypesRequest,
+    ListGroupsRequest, ListPersonsRequest, RemoveCohortMembersRequest, UpdateCohortRequest,
+    UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -32,13 +33,17 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 42] = [
+pub(crate) const OPERATIONS: [Operation; 48] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
     needs("feature_flag:write", "PATCH feature_flags/{id}/"),
     needs("feature_flag:write", "PUT feature_flags/{id}/"),
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/enrich_usage_dashboard/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/dashboard/"),
+    // The first flag's dashboard has the flag's own number.
+    needs("feature_flag:read", "GET dashboards/{id}/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
     needs("person:read", "GET persons/"),
@@ -57,6 +62,9 @@ pub(crate) const OPERATIONS: [Operation; 42] = [
     needs("feature_flag:read", "GetFeatureFlag"),
     needs("feature_flag:write", "UpdateFeatureFlag"),
     needs("feature_flag:write", "DeleteFeatureFlag"),
+    needs("feature_flag:write", "EnrichUsageDashboard"),
+    needs("feature_flag:write", "CreateUsageDashboard"),
+    needs("feature_flag:read", "GetDashboard"),
     needs("activity_log:read", "ListActivity"),
     needs("activity_log:read", "ListFeatureFlagActivity"),
     needs("person:read", "ListPersons"),
@@ -91,8 +99,15 @@ impl Operation {
 
     /// Whether it is about one flag, named by its id.
     pub(crate) fn names_a_flag(self) -> bool {
-        let rpcs =
-            ["GetFeatureFlag", "UpdateFeatureFlag", "DeleteFeatureFlag", "ListFeatureFlagActivity"];
+        let rpcs = [
+            "GetFeatureFlag",
+            "UpdateFeatureFlag",
+            "DeleteFeatureFlag",
+            "ListFeatureFlagActivity",
+            "EnrichUsageDashboard",
+            "CreateUsageDashboard",
+            "GetDashboard",
+        ];
         self.name.contains("{id}") || rpcs.contains(&self.name)
     }
 }
@@ -192,6 +207,15 @@ impl Service {
             })),
             "DeleteFeatureFlag" => {
                 call!(flags.delete_feature_flag(DeleteFeatureFlagRequest { id }))
+            }
+            "EnrichUsageDashboard" => {
+                call!(flags.enrich_usage_dashboard(EnrichUsageDashboardRequest { id }))
+            }
+            "CreateUsageDashboard" => {
+                call!(flags.create_usage_dashboard(CreateUsageDashboardRequest { id }))
+            }
+            "GetDashboard" => {
+                call!(flags.get_dashboard(GetDashboardRequest { dashboard_id: id }))
             }
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {
