@@ -63,11 +63,13 @@ async fn a_project(service: &Service) {
     service.cohort(1, 7, true, "{}").await;
     for (n, plan) in ["pro", "free", "pro", "team"].into_iter().enumerate() {
         let id = i64::try_from(n).unwrap() + 1;
-        service.person(id, &[&format!("person-{n}")], &json!({"plan": plan, "age": n})).await;
+        service
+            .stored_person(id, &[&format!("person-{n}")], &json!({"plan": plan, "age": n}))
+            .await;
     }
     service.member(7, 2).await;
     service.member(7, 3).await;
-    service.group(0, "acme", &json!({"size": "big"})).await;
+    service.stored_group(0, "acme", &json!({"size": "big"})).await;
     let person = json!({"key": "plan", "type": "person", "value": "pro"});
     let listed = json!({"key": "id", "type": "cohort", "value": 7, "operator": "not_in"});
     let big = json!({"key": "size", "type": "group", "group_type_index": 0, "value": "big"});
@@ -194,7 +196,7 @@ async fn the_first_logins_of_a_batch_are_fixed_together(service: &Service) {
     let body = json!({"key": "kept", "filters": filters, "ensure_experience_continuity": true});
     service.create(body).await;
     for n in 1..=5 {
-        service.person(n, &[&format!("person-{n}")], &json!({})).await;
+        service.stored_person(n, &[&format!("person-{n}")], &json!({})).await;
     }
     let login = |n: i64, anonymous: &str| EvaluationSubject {
         anon_distinct_id: Some(anonymous.into()),

@@ -46,7 +46,7 @@ async fn fixed(service: &Service, person: i64, flag: &str) -> Option<String> {
 }
 
 async fn what_is_hashed_is_fixed_for_all_flags_at_the_first_login(service: &Service) {
-    service.person(7, &["ann"], &json!({})).await;
+    service.stored_person(7, &["ann"], &json!({})).await;
     half(service, "kept", true).await;
     half(service, "kept-too", true).await;
     half(service, "plain", false).await;
@@ -72,7 +72,7 @@ async fn what_is_hashed_is_fixed_for_all_flags_at_the_first_login(service: &Serv
     assert_eq!(service.stored(revision).await, before, "the definitions did not change");
     let nobody =
         json!({"distinct_id": "ann", "$anon_distinct_id": "v", "flag_keys": ["everyones"]});
-    service.person(8, &["bob"], &json!({})).await;
+    service.stored_person(8, &["bob"], &json!({})).await;
     service
         .flags_for(
             &json!({"distinct_id": "bob", "$anon_distinct_id": "v", "flag_keys": ["everyones"]}),
@@ -83,7 +83,7 @@ async fn what_is_hashed_is_fixed_for_all_flags_at_the_first_login(service: &Serv
 }
 
 async fn what_was_fixed_is_seen_at_once_and_stays(service: &Service) {
-    service.person(7, &["ann"], &json!({})).await;
+    service.stored_person(7, &["ann"], &json!({})).await;
     half(service, "kept", true).await;
     let own = on(service, "kept", &json!({"distinct_id": "ann"})).await;
     let other = id_with(service, "kept", !own).await;
@@ -117,8 +117,8 @@ async fn who_is_not_stored_is_hashed_by_the_anonymous_id_and_not_remembered(serv
 async fn the_person_with_the_distinct_id_goes_before_the_anonymous_one(service: &Service) {
     half(service, "kept", true).await;
     let (yes, no) = (id_with(service, "kept", true).await, id_with(service, "kept", false).await);
-    service.person(7, &["ann"], &json!({})).await;
-    service.person(8, &["visitor"], &json!({})).await;
+    service.stored_person(7, &["ann"], &json!({})).await;
+    service.stored_person(8, &["visitor"], &json!({})).await;
     let key = |person: i64, hash_key: &str| {
         format!(
             "INSERT INTO hash_key_override \
@@ -130,14 +130,14 @@ async fn the_person_with_the_distinct_id_goes_before_the_anonymous_one(service: 
     let both = json!({"distinct_id": "ann", "$anon_distinct_id": "visitor"});
     assert!(on(service, "kept", &both).await, "only the anonymous person has one");
     assert_eq!(fixed(service, 7, "kept").await, None, "no flag lacks one");
-    service.person(9, &["eve"], &json!({})).await;
+    service.stored_person(9, &["eve"], &json!({})).await;
     service.execute(&key(9, &no)).await;
     let both = json!({"distinct_id": "eve", "$anon_distinct_id": "visitor"});
     assert!(!on(service, "kept", &both).await, "both have one");
 }
 
 async fn fixed_keys_do_not_count_where_continuity_is_off(service: &Service) {
-    service.person(7, &["ann"], &json!({})).await;
+    service.stored_person(7, &["ann"], &json!({})).await;
     let id = half(service, "kept", true).await;
     let own = on(service, "kept", &json!({"distinct_id": "ann"})).await;
     let other = id_with(service, "kept", !own).await;
@@ -151,7 +151,7 @@ async fn fixed_keys_do_not_count_where_continuity_is_off(service: &Service) {
 }
 
 async fn the_first_of_many_who_log_in_at_once_wins(service: &Service) {
-    service.person(7, &["ann"], &json!({})).await;
+    service.stored_person(7, &["ann"], &json!({})).await;
     half(service, "kept", true).await;
     let bodies: Vec<_> = (0..12)
         .map(|n| json!({"distinct_id": "ann", "$anon_distinct_id": format!("device-{n}")}))

@@ -11,13 +11,16 @@ mod support;
 
 mod access;
 mod batch;
+mod cohort_members;
 mod cohort_targeting;
+mod cohorts;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod continuity;
 mod contract;
 mod dashboards;
+mod directory;
 mod encrypted;
 mod enrich;
 mod fidelity;

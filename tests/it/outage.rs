@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Ann, who is stored and listed, and a flag of each kind.
 async fn a_project(service: &Service) {
-    service.person(7, &["ann"], &json!({"plan": "pro"})).await;
+    service.stored_person(7, &["ann"], &json!({"plan": "pro"})).await;
     service.cohort(1, 7, true, "{}").await;
     service.member(7, 7).await;
     let plan = |operator: &str, value: &str| json!({"key": "plan", "type": "person", "operator": operator, "value": value});

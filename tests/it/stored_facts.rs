@@ -47,7 +47,9 @@ async fn on(service: &Service, key: &str, body: Value) -> bool {
 }
 
 async fn stored_properties_decide_and_sent_ones_win(service: &Service) {
-    service.person(7, &["ann", "ann-phone"], &json!({"plan": "pro", "it's": "quoted"})).await;
+    service
+        .stored_person(7, &["ann", "ann-phone"], &json!({"plan": "pro", "it's": "quoted"}))
+        .await;
     flag(service, "pros", is("plan", "pro")).await;
     let no_email = json!({"key": "email", "type": "person", "operator": "is_not_set"});
     flag(service, "mute", no_email).await;
@@ -79,7 +81,7 @@ async fn stored_properties_decide_and_sent_ones_win(service: &Service) {
 }
 
 async fn a_stored_system_name_stands_in_for_its_other_name(service: &Service) {
-    service.person(7, &["ann"], &json!({"$os_name": "Linux", "utm_source": "ad"})).await;
+    service.stored_person(7, &["ann"], &json!({"$os_name": "Linux", "utm_source": "ad"})).await;
     flag(service, "linux", is("$os", "Linux")).await;
     flag(service, "from-ad", is("$initial_utm_source", "ad")).await;
     let cases = [
@@ -98,7 +100,7 @@ async fn a_stored_system_name_stands_in_for_its_other_name(service: &Service) {
 }
 
 async fn the_columns_of_a_persons_row_decide(service: &Service) {
-    service.person(7, &["ann"], &json!({})).await;
+    service.stored_person(7, &["ann"], &json!({})).await;
     let made = |operator: &str, value: &str| json!({"key": "created_at", "type": "person_metadata", "operator": operator, "value": value});
     for (key, operator) in [("old", "is_date_before"), ("new", "is_date_after")] {
         let id = service.create_for_everyone(key).await;
@@ -117,9 +119,9 @@ async fn the_columns_of_a_persons_row_decide(service: &Service) {
 async fn group_properties_decide_and_sent_ones_win(service: &Service) {
     service.group_type(0, "company").await;
     service.group_type(1, "team").await;
-    service.group(0, "acme", &json!({"size": "big"})).await;
-    service.group(0, "42", &json!({"size": "big"})).await;
-    service.group(1, "acme", &json!({"size": "small"})).await;
+    service.stored_group(0, "acme", &json!({"size": "big"})).await;
+    service.stored_group(0, "42", &json!({"size": "big"})).await;
+    service.stored_group(1, "acme", &json!({"size": "small"})).await;
     group_flag(service, "big", "size", "big").await;
     service.reload().await;
     let cases = [
@@ -143,8 +145,8 @@ async fn static_cohorts_list_people_and_leave_out_strangers(service: &Service) {
     service.cohort(1, 7, true, "{}").await;
     service.cohort(1, 8, true, "{}").await;
     service.cohort(1, 9, false, nested).await;
-    service.person(1, &["ann"], &json!({})).await;
-    service.person(2, &["bob"], &json!({})).await;
+    service.stored_person(1, &["ann"], &json!({})).await;
+    service.stored_person(2, &["bob"], &json!({})).await;
     service.member(7, 1).await;
     service.member(8, 2).await;
     let cohort = |id: i64, operator: &str| json!({"key": "id", "type": "cohort", "value": id, "operator": operator});
@@ -162,7 +164,7 @@ async fn static_cohorts_list_people_and_leave_out_strangers(service: &Service) {
 
 async fn only_sent_properties_count_where_the_caller_says_so(service: &Service) {
     service.cohort(1, 7, true, "{}").await;
-    service.person(7, &["ann"], &json!({"plan": "pro"})).await;
+    service.stored_person(7, &["ann"], &json!({"plan": "pro"})).await;
     service.member(7, 7).await;
     flag(service, "pros", is("plan", "pro")).await;
     flag(service, "listed", json!({"key": "id", "type": "cohort", "value": 7})).await;
@@ -188,7 +190,7 @@ async fn only_sent_properties_count_where_the_caller_says_so(service: &Service) 
 }
 
 async fn nothing_is_read_where_it_cannot_change_an_answer(service: &Service) {
-    service.person(7, &["ann"], &json!({"plan": "pro"})).await;
+    service.stored_person(7, &["ann"], &json!({"plan": "pro"})).await;
     service.create_for_everyone("everyone").await;
     flag(service, "pros", is("plan", "pro")).await;
     let sent = json!({"plan": "pro"});
@@ -213,8 +215,8 @@ async fn nothing_is_read_where_it_cannot_change_an_answer(service: &Service) {
 async fn a_question_costs_one_query_and_none_while_it_is_fresh(service: &Service) {
     service.group_type(0, "company").await;
     service.cohort(1, 7, true, "{}").await;
-    service.person(7, &["ann"], &json!({"plan": "pro"})).await;
-    service.group(0, "acme", &json!({"size": "big"})).await;
+    service.stored_person(7, &["ann"], &json!({"plan": "pro"})).await;
+    service.stored_group(0, "acme", &json!({"size": "big"})).await;
     flag(service, "pros", is("plan", "pro")).await;
     flag(service, "listed", json!({"key": "id", "type": "cohort", "value": 7})).await;
     group_flag(service, "big", "size", "big").await;
@@ -239,7 +241,7 @@ async fn a_question_costs_one_query_and_none_while_it_is_fresh(service: &Service
 }
 
 async fn many_who_ask_the_same_at_once_cost_one_query(service: &Service) {
-    service.person(7, &["ann"], &json!({"plan": "pro"})).await;
+    service.stored_person(7, &["ann"], &json!({"plan": "pro"})).await;
     flag(service, "pros", is("plan", "pro")).await;
     let body = json!({"distinct_id": "ann"});
     let asked = (0..40).map(|_| service.flags_for(&body));
@@ -254,7 +256,7 @@ async fn many_who_ask_the_same_at_once_cost_one_query(service: &Service) {
 
 async fn nobody_is_read_from_another_project(service: &Service) {
     let (other, token) = service.new_project("Other");
-    service.person(7, &["ann"], &json!({"plan": "pro"})).await;
+    service.stored_person(7, &["ann"], &json!({"plan": "pro"})).await;
     let filters = json!({"groups": [{"properties": [is("plan", "pro")]}]});
     let path = format!("/api/projects/{other}/feature_flags/");
     let body = json!({"key": "pros", "filters": filters});
@@ -276,7 +278,7 @@ async fn ids_that_no_database_keeps_belong_to_strangers(service: &Service) {
 }
 
 async fn the_command_line_evaluates_by_what_is_stored(service: &Service) {
-    service.person(7, &["ann"], &json!({"plan": "pro"})).await;
+    service.stored_person(7, &["ann"], &json!({"plan": "pro"})).await;
     flag(service, "pros", is("plan", "pro")).await;
     for (who, expected) in [("ann", true), ("bob", false)] {
         let arguments = ["eval", "--project", "1", "--flag", "pros", "--distinct-id", who];
