@@ -8,6 +8,7 @@
 mod activity;
 mod body;
 mod call;
+mod dashboard_page;
 mod dashboards;
 mod error;
 mod feature_flags;

@@ -26,6 +26,8 @@ use crate::{
 
 /// Flags marked in one look; the next look takes the rest.
 const MOST_MARKED: u64 = 1_000;
+/// Whatever was asked for, looking is not all there is to do.
+const LEAST_INTERVAL: Duration = Duration::from_millis(20);
 /// Under constant ingestion one look serves all commits of this long.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
@@ -121,6 +123,7 @@ impl Services {
         stop: &CancellationToken,
     ) {
         let services = self.clone();
+        let interval = interval.max(LEAST_INTERVAL);
         let looks = async move {
             loop {
                 services.look_for_enriched_flags().await;

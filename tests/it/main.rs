@@ -15,6 +15,7 @@ mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod contract;
+mod dashboard_page;
 mod dashboards;
 mod encrypted;
 mod enrich;
