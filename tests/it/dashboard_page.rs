@@ -262,21 +262,24 @@ async fn seed(service: &Service, key: &str, variants: &[&str], scale: u64) {
 
     let people: Vec<_> = (0..500).map(|person| format!("person-{person}")).collect();
     let people: Vec<_> = people.iter().map(String::as_str).collect();
-    for back in 0..40 * 24 {
-        let instant = now() - TimeDelta::hours(back);
-        let hour = hour_of(instant);
+    let instants: Vec<_> = (0..40 * 24).map(|back| now() - TimeDelta::hours(back)).collect();
+    let hours: Vec<_> = instants.iter().map(|instant| hour_of(*instant)).collect();
+    let mut rows = Vec::new();
+    for (back, (instant, hour)) in instants.iter().zip(&hours).enumerate() {
         let of_day = 4 + u64::from(12_u32.abs_diff(instant.hour().abs_diff(3)));
         let of_week = if instant.weekday().number_from_monday() > 5 { 4 } else { 9 };
-        let rows = variants.iter().enumerate().map(|(rank, variant)| {
-            let noise = 90 + (instant.hour() * 7 + instant.day() * 13 + rank as u32 * 5) % 20;
-            let count = scale * of_day * of_week * u64::from(noise) / (9_000 * (rank as u64 + 2));
-            let users = usize::try_from(count).unwrap().min(80);
-            let first = (back as usize * 17 + rank * 31) % 420;
-            let users = &people[first..first + users];
-            let event = if rank == 5 { VIEWED } else { crate::support::usage::CALLED };
-            Usage { key, variant, hour: &hour, count, users, event, project: 1 }
-        });
-        let rows: Vec<_> = rows.filter(|row| row.count > 0).collect();
-        service.used(&rows).await;
+        for (rank, variant) in variants.iter().enumerate() {
+            let noise = 90 + (instant.hour() * 7 + instant.day() * 13) as usize % 20 + rank % 3;
+            let parts = of_day * of_week * noise as u64;
+            let count = scale * parts / (9_000 * (rank as u64 + 2));
+            let first = (back * 17 + rank * 31) % 420;
+            let users = &people[first..first + usize::try_from(count).unwrap().min(80)];
+            rows.push(Usage { key, variant, hour, count, users, ..Usage::default() });
+            if rank == 0 {
+                let (event, variant) = (VIEWED, "");
+                rows.push(Usage { key, event, variant, hour, count, users, project: 1 });
+            }
+        }
     }
+    service.used(&rows).await;
 }
