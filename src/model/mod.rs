@@ -19,6 +19,7 @@ pub mod group;
 pub mod guards;
 pub mod json;
 pub mod link;
+pub mod listed;
 pub mod numbers;
 pub mod people;
 pub mod project;
