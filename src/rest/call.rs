@@ -49,6 +49,8 @@ pub(super) enum Content {
     Json(Value),
     /// To a person.
     Page(Markup),
+    /// No bytes at all.
+    Nothing,
 }
 
 impl Reply {
@@ -65,6 +67,11 @@ impl Reply {
     /// 200 with a page.
     pub(super) fn page(page: Markup) -> Result<Self> {
         Ok(Self { status: StatusCode::OK, body: Content::Page(page) })
+    }
+
+    /// 204, without a body.
+    pub(super) fn no_content() -> Result<Self> {
+        Ok(Self { status: StatusCode::NO_CONTENT, body: Content::Nothing })
     }
 }
 
@@ -107,7 +114,8 @@ impl Call {
         super::id(self.part(name))
     }
 
-    fn part(&self, name: &str) -> &str {
+    /// A part of the path as it stands.
+    pub(super) fn part(&self, name: &str) -> &str {
         self.path.get(name).map(String::as_str).unwrap_or_default()
     }
 

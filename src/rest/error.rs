@@ -16,6 +16,7 @@ use crate::model::error::{BodyKind, Code, Error, Result};
 /// Answers what a handler came to.
 pub(super) fn respond(outcome: Result<Reply>) -> Response {
     match outcome {
+        Ok(Reply { status, body: Content::Nothing }) => status.into_response(),
         Ok(Reply { status, body: Content::Json(body) }) => (status, Json(body)).into_response(),
         Ok(Reply { status, body: Content::Page(page) }) => {
             (status, dashboard_page::respond(page)).into_response()
