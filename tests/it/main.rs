@@ -19,6 +19,7 @@ mod concurrency;
 mod concurrent_edits;
 mod continuity;
 mod contract;
+mod dashboard_page;
 mod dashboards;
 mod directory;
 mod encrypted;
