@@ -7,6 +7,7 @@
 mod deadline;
 mod evaluation;
 mod feature_flags;
+mod ingest;
 mod projects;
 mod status;
 
@@ -31,7 +32,7 @@ use crate::{
             directory_service_server::{DirectoryService, DirectoryServiceServer},
             evaluation_service_server::EvaluationServiceServer,
             feature_flag_service_server::FeatureFlagServiceServer,
-            ingest_service_server::{IngestService, IngestServiceServer},
+            ingest_service_server::IngestServiceServer,
             project_service_server::ProjectServiceServer,
         },
     },
@@ -57,10 +58,6 @@ struct Grpc(Services);
 /// Persons, groups and cohorts; not built yet.
 #[tonic::async_trait]
 impl DirectoryService for Grpc {}
-
-/// Events; not built yet.
-#[tonic::async_trait]
-impl IngestService for Grpc {}
 
 /// Every gRPC service, with reflection and health.
 ///

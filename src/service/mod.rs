@@ -11,12 +11,15 @@ pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
 pub(crate) mod flags;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod page;
 mod people;
 pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
+
+use ingest::Ingestion;
 
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
 
@@ -27,12 +30,13 @@ pub struct Services {
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) ingestion: Ingestion,
 }
 
 impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor }
+        Self { store, snapshots, clock, encryptor, ingestion: Ingestion::default() }
     }
 }

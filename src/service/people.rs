@@ -17,7 +17,6 @@ impl Services {
     /// # Errors
     ///
     /// `Unavailable` when the database is: nothing is written then, and nothing forgotten.
-    #[allow(dead_code, reason = "ingestion and the directory commit through it")]
     pub(crate) async fn commit_people<'c>(
         &self,
         txn: Transaction,

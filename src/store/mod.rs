@@ -16,11 +16,13 @@ mod flag_links;
 pub(crate) mod flag_list;
 mod flags;
 mod flags_labels;
+pub(crate) mod group_types;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
 mod names;
-#[allow(dead_code, reason = "ingestion and cohort members come to use it")]
+#[allow(dead_code, reason = "cohort members come to use it")]
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;

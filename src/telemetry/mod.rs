@@ -1,6 +1,7 @@
 //! Logs, traces and metrics: how they start and stop, and every instrument in
 //! one list. Tokens, distinct ids and property values are never recorded.
 
+mod ingest;
 mod request;
 
 use std::io::IsTerminal;
@@ -18,6 +19,7 @@ use opentelemetry_sdk::{
 use prometheus::{Encoder, Registry, TextEncoder};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
+pub use ingest::IngestMetrics;
 pub use request::traced;
 
 use crate::config::{LogFormat, LogSettings};
@@ -47,6 +49,7 @@ pub struct Telemetry {
     requests: Counter<u64>,
     durations: Histogram<f64>,
     stale: Gauge<u64>,
+    ingest: IngestMetrics,
 }
 
 impl Telemetry {
@@ -110,6 +113,7 @@ impl Telemetry {
                     "1 while the database is unreachable and answers come from memory",
                 )
                 .build(),
+            ingest: IngestMetrics::new(&meter),
             registry,
             meters,
             tracers,
@@ -127,6 +131,11 @@ impl Telemetry {
     /// Notes whether answers come from memory alone.
     pub(crate) fn record_stale(&self, stale: bool) {
         self.stale.record(u64::from(stale), &[]);
+    }
+
+    /// The instruments of ingestion.
+    pub(crate) fn ingest(&self) -> IngestMetrics {
+        self.ingest.clone()
     }
 
     /// All metrics in Prometheus' text form.
