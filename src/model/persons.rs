@@ -231,7 +231,12 @@ impl Persons {
 impl Person {
     /// A person as stored in a row; `bytes` is the length of the properties as JSON.
     #[must_use]
-    pub fn stored(id: i64, created_at: DateTime<Utc>, properties: Properties, bytes: usize) -> Self {
+    pub fn stored(
+        id: i64,
+        created_at: DateTime<Utc>,
+        properties: Properties,
+        bytes: usize,
+    ) -> Self {
         Self { id: Some(id), created_at, properties, bytes, ..Self::default() }
     }
 

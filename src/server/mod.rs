@@ -98,6 +98,7 @@ impl Server {
             <(CancellationToken, CancellationToken, TaskTracker)>::default();
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
         let event_writer = tokio::spawn(services.clone().write_events(telemetry.ingest()));
+        services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
         let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
         let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;

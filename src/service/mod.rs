@@ -7,6 +7,8 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+mod dashboards;
+mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -19,6 +21,7 @@ pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
 
+pub use enrichment::UsageSeen;
 use ingest::Ingestion;
 
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
@@ -31,12 +34,14 @@ pub struct Services {
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
     pub(crate) ingestion: Ingestion,
+    pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor, ingestion: Ingestion::default() }
+        let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
+        Self { store, snapshots, clock, encryptor, ingestion, usage_seen }
     }
 }

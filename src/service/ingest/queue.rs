@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Placed;
 use crate::{
@@ -42,7 +42,6 @@ pub(crate) struct Ingestion {
     receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Waiting>>>>,
     room: Arc<Semaphore>,
     metrics: Arc<OnceLock<IngestMetrics>>,
-    enriched: Arc<Notify>,
 }
 
 impl Default for Ingestion {
@@ -54,25 +53,11 @@ impl Default for Ingestion {
             receiver: Arc::new(Mutex::new(Some(receiver))),
             room: Arc::new(Semaphore::new(ROOM)),
             metrics: Arc::default(),
-            enriched: Arc::default(),
         }
     }
 }
 
 impl Ingestion {
-    /// Waits until events were committed that make analytics of some flag enriched: `$feature_view`
-    /// or `$feature_interaction`, whichever flags they were about (management-api 3.10).
-    ///
-    /// One waiter is woken; commits while nobody waits wake the next one at once.
-    #[allow(dead_code, reason = "for who flips has_enriched_analytics")]
-    pub(crate) async fn enriched(&self) {
-        self.enriched.notified().await;
-    }
-
-    pub(super) fn note_enriched(&self) {
-        self.enriched.notify_one();
-    }
-
     /// Takes a place in the queue, if there is one.
     pub(super) fn reserve(&self, events: usize, bytes: usize) -> Result<Room> {
         // What is larger than the whole queue may have all of it.

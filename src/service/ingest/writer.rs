@@ -137,7 +137,7 @@ impl Services {
                 .map(|(_, item)| item.event)
         };
         if kept().any(|event| event.usage.as_ref().is_some_and(|usage| usage.is_enriched())) {
-            self.ingestion.note_enriched();
+            self.usage_seen.tell();
         }
         if let Some(metrics) = self.ingestion.metrics() {
             metrics.record_commit(began.elapsed(), written.repeated.len());
@@ -176,7 +176,9 @@ impl Services {
             if names.is_empty() {
                 continue;
             }
-            let mut known = self.store.group_types(project_id).await?;
+            let stored = self.store.group_types(project_id).await?;
+            let mut known: BTreeMap<String, i32> =
+                stored.into_iter().map(|kind| (kind.name, kind.index)).collect();
             if names.iter().any(|name| !known.contains_key(*name)) {
                 if let Some(mut project) = ProjectWrite::begin(&self.store, project_id).await? {
                     let before = known.len();

@@ -1,18 +1,20 @@
-//! The kinds of group a project knows: up to five, numbered from 0.
+//! Groups and their types: up to five of those, numbered from 0, which ingestion makes.
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+};
 
 use super::{ProjectWrite, Store, entity::group_type, failure, project_write::Kind};
-use crate::model::error::Result;
+use crate::model::{error::Result, group::GroupType};
 
 /// The most kinds of group in a project.
-pub(crate) const MOST_GROUP_TYPES: i32 = 5;
+const MOST_GROUP_TYPES: i32 = 5;
 
 impl Store {
-    /// A project's group types by name.
-    pub(crate) async fn group_types(&self, project_id: i64) -> Result<BTreeMap<String, i32>> {
+    /// A project's group types, by index.
+    pub(crate) async fn group_types(&self, project_id: i64) -> Result<Vec<GroupType>> {
         of_project(self.reader(), project_id).await
     }
 }
@@ -24,7 +26,9 @@ impl ProjectWrite {
         &mut self,
         names: impl IntoIterator<Item = &'n str>,
     ) -> Result<BTreeMap<String, i32>> {
-        let mut types = of_project(&self.txn, self.project.id).await?;
+        let stored = of_project(&self.txn, self.project.id).await?;
+        let mut types: BTreeMap<String, i32> =
+            stored.into_iter().map(|kind| (kind.name, kind.index)).collect();
         let known = types.len();
         for name in names {
             let free = (0..MOST_GROUP_TYPES).find(|index| types.values().all(|used| used != index));
@@ -47,14 +51,13 @@ impl ProjectWrite {
     }
 }
 
-async fn of_project(
-    connection: &impl ConnectionTrait,
-    project_id: i64,
-) -> Result<BTreeMap<String, i32>> {
+async fn of_project(connection: &impl ConnectionTrait, project_id: i64) -> Result<Vec<GroupType>> {
     let rows = group_type::Entity::find()
         .filter(group_type::Column::ProjectId.eq(project_id))
+        .order_by_asc(group_type::Column::GroupTypeIndex)
         .all(connection)
         .await
         .map_err(failure)?;
-    Ok(rows.into_iter().map(|row| (row.name, row.group_type_index)).collect())
+    let noun = |row: group_type::Model| GroupType { index: row.group_type_index, name: row.name };
+    Ok(rows.into_iter().map(noun).collect())
 }
