@@ -4,9 +4,9 @@
 use flagstaff::wire::v1::{
     CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
     EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
-    GetDashboardRequest, GetFeatureFlagRequest, GetProjectRequest, ListActivityRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, UpdateFeatureFlagRequest,
-    UpdateProjectRequest,
+    Event, GetDashboardRequest, GetFeatureFlagRequest, GetProjectRequest, IngestEventsRequest,
+    ListActivityRequest, ListFeatureFlagActivityRequest, ListFeatureFlagsRequest,
+    UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -30,7 +30,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 27] = [
+pub(crate) const OPERATIONS: [Operation; 28] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -59,12 +59,18 @@ pub(crate) const OPERATIONS: [Operation; 27] = [
     needs("project:write", "UpdateProject"),
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
+    needs("person:write", "IngestEvents"),
 ];
 
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
         self.name.starts_with("Evaluate")
+    }
+
+    /// Whether it takes events, which is open to project tokens too.
+    pub(crate) fn ingests(self) -> bool {
+        self.name.starts_with("Ingest")
     }
 
     /// Whether it is about one flag, named by its id.
@@ -189,6 +195,12 @@ impl Service {
                 evaluation
                     .evaluate_flag(EvaluateFlagRequest { subject, flag_key: "everyones".into() })
             ),
+            "IngestEvents" => {
+                let mut ingestion = self.ingestion_as(key);
+                let event =
+                    Event { event: "x".into(), distinct_id: "u".into(), ..Default::default() };
+                call!(ingestion.ingest_events(IngestEventsRequest { events: vec![event] }))
+            }
             other => panic!("{other} is not called here yet"),
         }
     }
