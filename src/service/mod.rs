@@ -24,13 +24,19 @@ mod usage_dashboard;
 pub use enrichment::UsageSeen;
 use ingest::Ingestion;
 
-use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
+use crate::{
+    clock::Clock,
+    encryption::Encryptor,
+    snapshot::{Snapshots, lists::Lists},
+    store::Store,
+};
 
 /// What every use-case stands on. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Services {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
+    pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
     pub(crate) ingestion: Ingestion,
@@ -42,6 +48,7 @@ impl Services {
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
         let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
-        Self { store, snapshots, clock, encryptor, ingestion, usage_seen }
+        let lists = Lists::new(store.clone());
+        Self { store, snapshots, lists, clock, encryptor, ingestion, usage_seen }
     }
 }
