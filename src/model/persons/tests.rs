@@ -48,7 +48,9 @@ fn told(persons: Persons) -> Vec<(Vec<String>, Value)> {
 
 #[test]
 fn each_way_to_become_one_person() {
-    let cases: [(&str, &[Event], &[&[&str]]); 8] = [
+    /// What it shows, the events, and the ids of each person.
+    type Case<'c> = (&'c str, &'c [Event], &'c [&'c [&'c str]]);
+    let cases: [Case<'_>; 8] = [
         ("two ids that nobody had", &[identify("u", "anon", 1)], &[&["anon", "u"]]),
         (
             "an id joins a person",

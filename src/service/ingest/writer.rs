@@ -76,7 +76,8 @@ impl Services {
             items.extend(waiting.events.iter().map(|(place, event)| item(place, event)));
         }
         let (sources, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
-        let mut left: Vec<Range<usize>> = vec![0..items.len()];
+        let whole = 0..items.len();
+        let mut left: Vec<Range<usize>> = vec![whole];
         while let Some(part) = left.pop() {
             let refused = match self.write_part(&items[part.clone()], &group_types).await {
                 Ok(refused) => refused,
@@ -179,13 +180,16 @@ impl Services {
             let stored = self.store.group_types(project_id).await?;
             let mut known: BTreeMap<String, i32> =
                 stored.into_iter().map(|kind| (kind.name, kind.index)).collect();
-            if names.iter().any(|name| !known.contains_key(*name)) {
-                if let Some(mut project) = ProjectWrite::begin(&self.store, project_id).await? {
-                    let before = known.len();
-                    known = project.ensure_group_types(names).await?;
-                    if known.len() > before {
-                        self.commit(project, self.clock.now()).await?;
-                    }
+            let is_new = names.iter().any(|name| !known.contains_key(*name));
+            let change = match is_new {
+                true => ProjectWrite::begin(&self.store, project_id).await?,
+                false => None,
+            };
+            if let Some(mut project) = change {
+                let before = known.len();
+                known = project.ensure_group_types(names).await?;
+                if known.len() > before {
+                    self.commit(project, self.clock.now()).await?;
                 }
             }
             types.extend(known.into_iter().map(|(name, index)| ((project_id, name), index)));
