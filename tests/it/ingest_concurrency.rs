@@ -40,9 +40,9 @@ async fn cross(senders: [&Service; 2]) {
     join_all(crossing).await;
     for n in 0..PAIRS {
         let (a, b) = (format!("a{n}"), format!("b{n}"));
-        let one = senders[0].person(&a).await.unwrap();
+        let one = senders[0].properties_of(&a).await.unwrap();
         assert_eq!((&one["a"], &one["b"]), (&json!(n), &json!(n)));
-        assert_eq!(senders[0].person(&b).await, Some(one), "{b} is {a}");
+        assert_eq!(senders[0].properties_of(&b).await, Some(one), "{b} is {a}");
     }
     assert_eq!(senders[0].count("person").await, PAIRS as i64);
     assert_eq!(senders[0].count("person_distinct_id").await, 2 * PAIRS as i64);
@@ -74,7 +74,7 @@ async fn same_people(senders: [&Service; 2]) {
     });
     join_all(sent).await;
     assert_eq!(senders[0].count("person").await, PEOPLE as i64);
-    let seen = senders[0].person("p0").await.unwrap();
+    let seen = senders[0].properties_of("p0").await.unwrap();
     assert_eq!(seen.as_object().unwrap().len(), BATCHES, "nobody's change was lost: {seen}");
 }
 

@@ -11,6 +11,7 @@ use crate::support::{
 };
 
 both_databases! {
+    a_person_is_found_by_what_events_said,
     an_older_set_never_overwrites_a_newer_one,
     set_once_and_unset_follow_event_time,
     a_late_unset_uncovers_what_it_should,
@@ -66,13 +67,23 @@ async fn an_older_set_never_overwrites_a_newer_one(service: &Service) {
         set("u", T1, json!({"plan": "old", "other": "kept"})),
     ];
     one_by_one(service, &events).await;
-    assert_eq!(service.person("u").await.unwrap(), json!({"plan": "new", "other": "kept"}));
+    assert_eq!(service.properties_of("u").await.unwrap(), json!({"plan": "new", "other": "kept"}));
     let again = events.map(|mut event| {
         event["distinct_id"] = json!("at once");
         event
     });
     service.ingest(&again).await;
-    assert_eq!(service.person("at once").await.unwrap()["plan"], "new");
+    assert_eq!(service.properties_of("at once").await.unwrap()["plan"], "new");
+}
+
+async fn a_person_is_found_by_what_events_said(service: &Service) {
+    service.ingest(&[set("u", T1, json!({"email": "Ann@Example.com"}))]).await;
+    service.ingest(&[set("u", T2, json!({"name": "Ann"}))]).await;
+    for search in ["ann@example", "ANN"] {
+        let (status, page) =
+            service.get(&format!("/api/projects/1/persons/?search={search}")).await;
+        assert_eq!((status, &page["results"][0]["distinct_ids"]), (200, &json!(["u"])), "{page}");
+    }
 }
 
 async fn set_once_and_unset_follow_event_time(service: &Service) {
@@ -87,7 +98,7 @@ async fn set_once_and_unset_follow_event_time(service: &Service) {
     ];
     one_by_one(service, &events).await;
     let expected = json!({"first": "a", "kept": 1, "spared": 2});
-    let person = service.person("u").await.unwrap();
+    let person = service.properties_of("u").await.unwrap();
     assert_eq!(person, expected);
 }
 
@@ -98,7 +109,7 @@ async fn a_late_unset_uncovers_what_it_should(service: &Service) {
         unset("u", T2, json!(["p"])),
     ];
     one_by_one(service, &events).await;
-    assert_eq!(service.person("u").await.unwrap(), json!({"p": "b"}), "from the history");
+    assert_eq!(service.properties_of("u").await.unwrap(), json!({"p": "b"}), "from the history");
 }
 
 /// A person's history, in the order of the replay rule.
@@ -136,7 +147,7 @@ async fn what_is_stored_is_what_a_replay_gives(service: &Service) {
     let history = history(service, "u").await;
     assert!(history.len() >= events.len() - 1, "{history:?}");
     let replayed = Value::Object(replay(&history).values().clone());
-    assert_eq!(service.person("u").await, Some(replayed), "{history:?}");
+    assert_eq!(service.properties_of("u").await, Some(replayed), "{history:?}");
     let early: Vec<&Change> = history.iter().filter(|c| c.occurred_at <= time(T1)).collect();
     assert_eq!(replay(early).values()["a"], 1, "as it was then");
 }
@@ -155,7 +166,7 @@ async fn ids_of_the_person(service: &Service, distinct_id: &str) -> i64 {
 
 async fn an_anonymous_id_joins_the_identified_person(service: &Service) {
     service.ingest(&[set("u", T1, json!({"plan": "pro"})), identify("u", "anon", T2)]).await;
-    assert_eq!(service.person("anon").await, service.person("u").await);
+    assert_eq!(service.properties_of("anon").await, service.properties_of("u").await);
     service.ingest(&[identify("new", "newer", T2)]).await;
     assert_eq!(ids_of_the_person(service, "newer").await, 2);
     let alias = at(T3, event("$create_alias", "u", json!({"alias": "nickname"})));
@@ -199,7 +210,11 @@ async fn merged_persons_keep_what_both_had(service: &Service) {
     service.ingest(&[identify("u", "anon", T3)]).await;
 
     let expected = json!({"plan": "pro", "own": 1, "theirs": 2});
-    assert_eq!(service.person("anon").await.unwrap(), expected, "the survivor's values stand");
+    assert_eq!(
+        service.properties_of("anon").await.unwrap(),
+        expected,
+        "the survivor's values stand"
+    );
     assert_eq!(service.count("person").await, 1);
     assert_eq!(service.count("cohort_member").await, 2);
     assert_eq!(service.number("SELECT count FROM cohort WHERE id = 5").await, 1);
@@ -210,7 +225,7 @@ async fn merged_persons_keep_what_both_had(service: &Service) {
     let created = "SELECT CAST(created_at AS TEXT) FROM person";
     assert!(service.stored(created).await.unwrap().contains("00:00:01"), "the earlier one's");
     let replayed = Value::Object(replay(&history(service, "u").await).values().clone());
-    assert_eq!(service.person("u").await, Some(replayed));
+    assert_eq!(service.properties_of("u").await, Some(replayed));
 }
 
 /// An instant as the database spells it.
@@ -381,9 +396,13 @@ async fn of_two_events_with_one_uuid_the_first_counts(service: &Service) {
     let first = with_uuid(uuid, set("u", T1, json!({"n": "first"})));
     let second = with_uuid(uuid, set("u", T2, json!({"n": "second"})));
     service.ingest(&[first.clone(), second.clone()]).await;
-    assert_eq!(service.person("u").await.unwrap(), json!({"n": "first"}), "within a batch");
+    assert_eq!(service.properties_of("u").await.unwrap(), json!({"n": "first"}), "within a batch");
     service.ingest(&[second]).await;
-    assert_eq!(service.person("u").await.unwrap(), json!({"n": "first"}), "and across batches");
+    assert_eq!(
+        service.properties_of("u").await.unwrap(),
+        json!({"n": "first"}),
+        "and across batches"
+    );
     assert_eq!(service.count("person_change").await, 1);
     let other = "01890a5d-ac96-774b-bcce-b302099a8058";
     let call = with_uuid(other, called("beta", "u", json!(true)));
@@ -394,7 +413,7 @@ async fn of_two_events_with_one_uuid_the_first_counts(service: &Service) {
 
 async fn nul_characters_are_removed(service: &Service) {
     service.ingest(&[set("u\0", T1, json!({"na\0me": "a\0b"}))]).await;
-    assert_eq!(service.person("u").await.unwrap(), json!({"name": "ab"}));
+    assert_eq!(service.properties_of("u").await.unwrap(), json!({"name": "ab"}));
 }
 
 async fn an_event_that_spoils_a_transaction_is_refused_alone(service: &Service) {
@@ -420,7 +439,7 @@ async fn an_event_that_spoils_a_transaction_is_refused_alone(service: &Service) 
     assert_eq!((answer.status, answer.json()), (200, expected));
     assert_eq!(service.count("person").await, 40);
     assert_eq!(service.count("person_change").await, 40);
-    assert_eq!(service.person("u17").await, None);
+    assert_eq!(service.properties_of("u17").await, None);
 }
 
 async fn a_person_does_not_grow_without_bound(service: &Service) {
@@ -432,8 +451,8 @@ async fn a_person_does_not_grow_without_bound(service: &Service) {
         json!({"api_key": service.token, "batch": [large(4), set("v", T1, json!({"a": 1}))]});
     let answer = service.send_events("/batch/", &body).await;
     assert_eq!(answer.json()["rejected"][0]["index"], 0, "{}", answer.text);
-    assert_eq!(service.person("u").await.unwrap().as_object().unwrap().len(), 3);
-    assert!(service.person("v").await.is_some());
+    assert_eq!(service.properties_of("u").await.unwrap().as_object().unwrap().len(), 3);
+    assert!(service.properties_of("v").await.is_some());
 }
 
 async fn what_was_written_is_in_the_metrics(service: &Service) {

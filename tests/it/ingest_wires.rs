@@ -40,7 +40,11 @@ fn set(distinct_id: &str) -> Value {
 }
 
 async fn assert_seen(service: &Service, distinct_id: &str) {
-    assert_eq!(service.person(distinct_id).await, Some(json!({"seen": true})), "{distinct_id}");
+    assert_eq!(
+        service.properties_of(distinct_id).await,
+        Some(json!({"seen": true})),
+        "{distinct_id}"
+    );
 }
 
 async fn every_path_takes_events(service: &Service) {
@@ -209,7 +213,7 @@ async fn a_bad_event_is_named_and_the_good_ones_are_taken(service: &Service) {
     assert_eq!((answer.status, answer.json()), (200, expected));
     assert_seen(service, "good").await;
     assert_seen(service, "also good").await;
-    assert_eq!(service.person("x").await, None);
+    assert_eq!(service.properties_of("x").await, None);
 
     let body = json!({"api_key": service.token, "event": "x"});
     let answer = service.send_events("/e/", &body).await;
@@ -317,7 +321,7 @@ async fn each_project_keeps_its_own(service: &Service) {
     let shared = "01890a5d-ac96-774b-bcce-b302099a8057";
     let there = json!({"api_key": token, "batch": [with_uuid(shared, set("both"))]});
     assert_eq!(service.send_events("/batch/", &there).await.status, 200);
-    assert_eq!(service.person("both").await, None, "not here");
+    assert_eq!(service.properties_of("both").await, None, "not here");
     service.ingest(&[with_uuid(shared, set("both"))]).await;
     assert_seen(service, "both").await;
     assert_eq!(service.count(&format!("person WHERE project_id = {other}")).await, 1);

@@ -10,12 +10,15 @@
 mod support;
 
 mod access;
+mod cohort_members;
 mod cohort_targeting;
+mod cohorts;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod contract;
 mod dashboards;
+mod directory;
 mod encrypted;
 mod enrich;
 mod fidelity;

@@ -15,6 +15,8 @@ pub struct Model {
     pub uuid: Uuid,
     /// JSON object as it now is; `person_change` tells how it came to be.
     pub properties: String,
+    /// What searches look in: `email` and `name` of `properties`, in lower case.
+    pub search_text: String,
     /// JSON object: the times that decided each property, as `model::property_history` has it.
     pub property_times: String,
     /// Whether they were joined with another id before; such a person is not merged into another.

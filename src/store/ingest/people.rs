@@ -19,6 +19,7 @@ use crate::{
         error::{Error, Result},
         event::Event,
         people::PeopleChanged,
+        person::search_text,
         persons::{Person, Persons, Step},
         property_history::Properties,
     },
@@ -134,6 +135,7 @@ impl Project<'_> {
             uuid: Set(uuid),
             properties: Set(text(&person.properties)),
             property_times: Set(person.properties.times().to_string()),
+            search_text: Set(searched(&person.properties)),
             is_identified: Set(person.is_identified),
             created_at: Set(person.created_at),
             updated_at: Set(self.now),
@@ -203,6 +205,7 @@ impl Project<'_> {
                 "id": person.id?,
                 "properties": text(&person.properties),
                 "times": person.properties.times().to_string(),
+                "searched": searched(&person.properties),
                 "identified": person.is_identified,
             }))
         });
@@ -211,11 +214,13 @@ impl Project<'_> {
             ("id", "bigint"),
             ("properties", "text"),
             ("times", "text"),
+            ("searched", "text"),
             ("identified", "boolean"),
         ];
         for chunk in known.chunks(ROWS) {
             let sql = format!(
                 "UPDATE person SET properties = x.properties, property_times = x.times, \
+                 search_text = x.searched, \
                  is_identified = x.identified, updated_at = $3 FROM {} \
                  WHERE person.id = x.id AND person.project_id = $2",
                 unfolded(self.backend(), &columns)
@@ -225,6 +230,11 @@ impl Project<'_> {
         }
         Ok(())
     }
+}
+
+/// What searches look in, stored whenever properties are.
+fn searched(properties: &Properties) -> String {
+    search_text(&Value::Object(properties.values().clone()))
 }
 
 fn text(properties: &Properties) -> String {

@@ -46,7 +46,7 @@ impl Service {
     }
 
     /// The stored properties of a person; `None` where there is nobody of that id.
-    pub(crate) async fn person(&self, distinct_id: &str) -> Option<Value> {
+    pub(crate) async fn properties_of(&self, distinct_id: &str) -> Option<Value> {
         let query = format!(
             "SELECT p.properties FROM person p JOIN person_distinct_id d ON d.person_id = p.id \
              WHERE d.distinct_id = '{distinct_id}' AND d.project_id = 1 AND p.project_id = 1"

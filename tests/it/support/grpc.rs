@@ -1,7 +1,8 @@
 //! gRPC through the generated clients.
 
 use flagstaff::wire::v1::{
-    FeatureFlagInput, evaluation_service_client::EvaluationServiceClient,
+    FeatureFlagInput, directory_service_client::DirectoryServiceClient,
+    evaluation_service_client::EvaluationServiceClient,
     feature_flag_service_client::FeatureFlagServiceClient,
     ingest_service_client::IngestServiceClient, project_service_client::ProjectServiceClient,
 };
@@ -53,6 +54,15 @@ impl Service {
 
     pub(crate) fn ingestion_as(&self, key: Option<&str>) -> IngestServiceClient<Authorized> {
         IngestServiceClient::new(self.channel(key))
+    }
+
+    pub(crate) fn directory_as(&self, key: Option<&str>) -> DirectoryServiceClient<Authorized> {
+        DirectoryServiceClient::new(self.channel(key))
+    }
+
+    /// Persons, groups and cohorts, as the admin.
+    pub(crate) fn directory(&self) -> DirectoryServiceClient<Authorized> {
+        self.directory_as(Some(&self.key))
     }
 
     pub(crate) fn projects_as(&self, key: Option<&str>) -> ProjectServiceClient<Authorized> {
