@@ -8,6 +8,7 @@ mod deadline;
 mod directory;
 mod evaluation;
 mod feature_flags;
+mod ingest;
 mod projects;
 mod status;
 
@@ -32,7 +33,7 @@ use crate::{
             directory_service_server::DirectoryServiceServer,
             evaluation_service_server::EvaluationServiceServer,
             feature_flag_service_server::FeatureFlagServiceServer,
-            ingest_service_server::{IngestService, IngestServiceServer},
+            ingest_service_server::IngestServiceServer,
             project_service_server::ProjectServiceServer,
         },
     },
@@ -54,10 +55,6 @@ pub struct OverWeb;
 /// The services of the contract over the same use-cases that REST calls.
 #[derive(Clone, Debug)]
 struct Grpc(Services);
-
-/// Events; not built yet.
-#[tonic::async_trait]
-impl IngestService for Grpc {}
 
 /// Every gRPC service, with reflection and health.
 ///

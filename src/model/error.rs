@@ -43,6 +43,8 @@ pub enum Code {
     Unprocessable,
     /// Too many requests: 429, `RESOURCE_EXHAUSTED`.
     Throttled,
+    /// More at once than the service takes; a retry may succeed: 503, `RESOURCE_EXHAUSTED`.
+    Overloaded,
     /// A defect or damaged data: 500, `INTERNAL`.
     Internal,
     /// Part of the contract, not built yet: 501, `UNIMPLEMENTED`.
@@ -68,7 +70,7 @@ impl Code {
             Self::Throttled => 429,
             Self::Internal => 500,
             Self::Unimplemented => 501,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Overloaded => 503,
         }
     }
 
@@ -83,9 +85,11 @@ impl Code {
             | Self::UnsupportedMediaType
             | Self::Unprocessable => "invalid_request",
             Self::Throttled => "throttled_error",
-            Self::Conflict | Self::Internal | Self::Unimplemented | Self::Unavailable => {
-                "server_error"
-            }
+            Self::Conflict
+            | Self::Overloaded
+            | Self::Internal
+            | Self::Unimplemented
+            | Self::Unavailable => "server_error",
         }
     }
 }
@@ -276,6 +280,15 @@ impl Error {
         error
     }
 
+    /// More is waiting than the service takes on; whoever asks later may be served.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        let detail = "The service is overloaded. Please try again.";
+        let mut error = Self::new(Code::Overloaded, "overloaded", detail);
+        error.0.retry_after = Some(Duration::from_secs(1));
+        error
+    }
+
     /// The same failure, with the body that the document gives for this operation.
     #[must_use]
     pub fn with_body(mut self, body: BodyKind) -> Self {
@@ -332,6 +345,7 @@ mod tests {
                 "unsupported_media_type",
             ),
             (Error::internal("…"), 500, "server_error", "error"),
+            (Error::overloaded(), 503, "server_error", "overloaded"),
         ];
         for (error, status, kind, reason) in cases {
             let got = (error.code.http_status(), error.kind, error.reason.as_ref());

@@ -274,11 +274,18 @@ fn key(body: &Object, method: Method, facts: &Facts) -> Result<Option<String>> {
     if facts.key_taken {
         return Err(key_taken());
     }
-    if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    if !is_key(&key) {
         let detail = "Only letters, numbers, hyphens (-) & underscores (_) are allowed.";
         return Err(Error::field("key", "invalid_key", detail));
     }
     Ok(Some(key))
+}
+
+/// Whether a flag can have this key, as far as its text goes.
+#[must_use]
+pub fn is_key(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=MAX_KEY_LENGTH).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// The refusal of a key that a live flag of the project already has.

@@ -48,6 +48,8 @@ const FLAG: &str = "/api/projects/{project_id}/feature_flags/{id}";
 pub struct Settings {
     /// The largest body of a request, in bytes, as sent and as unpacked.
     pub body_bytes: usize,
+    /// The largest body of ingestion, in bytes, as sent and as unpacked.
+    pub ingestion_bytes: usize,
     /// Where clients reach the service; `None` is the request's own host.
     pub public_url: Option<String>,
     /// How that host is reached: `http`, or `https` where the port speaks TLS.

@@ -2,13 +2,15 @@
 //! as their SDKs expect them (client-wires 4.4, evaluation 13 and 14).
 
 mod answer;
+mod decode;
+mod events;
 mod request;
 
 use axum::{
     Json, Router,
     extract::{Request, State},
     response::{IntoResponse, Response},
-    routing::any,
+    routing::{MethodRouter, any},
 };
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use serde_json::json;
@@ -20,11 +22,17 @@ use crate::{
 };
 
 use answer::Shape;
+use decode::Query;
 use request::FlagsRequest;
 
 /// The client paths, each with and without the last slash.
 pub(super) fn router(rest: &Rest) -> Router {
-    Router::new().route("/flags", any(flags)).route("/flags/", any(flags)).with_state(rest.clone())
+    let flags = ["/flags"].map(|path| (path, any(flags)));
+    let events = events::PATHS.map(|path| (path, any(events::events)));
+    let add = |router: Router<Rest>, (path, route): (&str, MethodRouter<Rest>)| {
+        router.route(path, route.clone()).route(&format!("{path}/"), route)
+    };
+    flags.into_iter().chain(events).fold(Router::new(), add).with_state(rest.clone())
 }
 
 async fn flags(State(rest): State<Rest>, request: Request) -> Response {
@@ -45,7 +53,7 @@ async fn flags(State(rest): State<Rest>, request: Request) -> Response {
 
 async fn evaluate(rest: &Rest, request: Request) -> Result<Response> {
     let (parts, content) = request.into_parts();
-    let query = request::Query::of(&parts.uri);
+    let query = Query::of(&parts.uri);
     let bytes = body::read(content, rest.settings.body_bytes).await?;
     let asked = FlagsRequest::read(&parts.headers, &query, &bytes, rest.settings.body_bytes)?;
     let token = asked.token.as_deref().ok_or_else(Error::not_authenticated)?;

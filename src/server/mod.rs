@@ -8,7 +8,7 @@ mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::{HealthReporter, health_reporter};
 
@@ -59,6 +59,8 @@ pub struct Server {
     /// Probes are answered to the end, so that they see the service drain.
     ops_stop: CancellationToken,
     tasks: TaskTracker,
+    /// Writes events until the last request is answered.
+    event_writer: AbortHandle,
     grace: Duration,
 }
 
@@ -96,6 +98,7 @@ impl Server {
         let (stop, ops_stop, tasks) =
             <(CancellationToken, CancellationToken, TaskTracker)>::default();
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
+        let event_writer = tokio::spawn(services.clone().write_events(telemetry.ingest()));
         services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
         let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
@@ -118,6 +121,7 @@ impl Server {
             stop,
             ops_stop,
             tasks,
+            event_writer: event_writer.abort_handle(),
             grace,
         })
     }
@@ -132,6 +136,7 @@ impl Server {
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "grace period is over, open work is cut off");
         }
+        self.event_writer.abort();
         self.ops_stop.cancel();
         if tokio::time::timeout(LAST_WORDS, self.store.close()).await.is_err() {
             tracing::warn!("database connections did not close in time");
@@ -176,6 +181,7 @@ fn grpc_limits(settings: &ServeSettings) -> grpc::Limits {
 fn rest_settings(settings: &ServeSettings) -> rest::Settings {
     rest::Settings {
         body_bytes: settings.management_bytes(),
+        ingestion_bytes: settings.ingestion_bytes(),
         public_url: settings.public_url.clone(),
         scheme: if settings.tls_cert.is_some() { "https" } else { "http" },
     }

@@ -18,6 +18,7 @@ mod flag_log;
 mod flag_rules;
 pub(crate) mod flags;
 mod groups;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 mod known;
 pub(crate) mod page;
@@ -28,6 +29,7 @@ pub(crate) mod rotation;
 mod usage_dashboard;
 
 pub use enrichment::UsageSeen;
+use ingest::Ingestion;
 
 use crate::{
     clock::Clock,
@@ -44,6 +46,7 @@ pub struct Services {
     pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) ingestion: Ingestion,
     pub(crate) usage_seen: UsageSeen,
 }
 
@@ -51,7 +54,8 @@ impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
+        let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
         let lists = Lists::new(store.clone());
-        Self { store, snapshots, lists, clock, encryptor, usage_seen: UsageSeen::default() }
+        Self { store, snapshots, lists, clock, encryptor, ingestion, usage_seen }
     }
 }

@@ -22,11 +22,11 @@ mod flags;
 mod flags_labels;
 mod groups;
 mod hash_keys;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
 mod names;
-#[allow(dead_code, reason = "ingestion and cohort members come to use it")]
 pub(crate) mod persons;
 pub(crate) mod persons_write;
 mod project_write;

@@ -8,7 +8,7 @@ use axum::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
 
-use super::request::Query;
+use super::decode::Query;
 use crate::engine::{Evaluation, Outcome};
 
 /// The two shapes of an answer.

@@ -1,44 +1,19 @@
-//! Reads a `POST /flags` request: encodings, aliases, and who asks
+//! Reads a `POST /flags` request: aliases, and who asks
 //! (evaluation 11 and 14).
 
-use std::io::Read;
-
-use base64::{Engine, prelude::BASE64_STANDARD};
-use flate2::read::GzDecoder;
 use http::{
-    HeaderMap, Uri,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT},
+    HeaderMap,
+    header::{ORIGIN, REFERER, USER_AGENT},
 };
 use serde_json::Value;
 
+use super::decode::{Query, decode, refuse};
+
 use crate::{
     engine::{Properties, RequestRuntime},
-    model::{
-        error::{BodyKind, Error, Result},
-        json,
-    },
+    model::{error::Result, json},
     service::evaluation::{Asked, Scene},
 };
-
-/// The query parameters, an empty one counting as absent.
-#[derive(Debug)]
-pub(super) struct Query(Vec<(String, String)>);
-
-impl Query {
-    pub(super) fn of(uri: &Uri) -> Self {
-        let query = uri.query().unwrap_or_default();
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let sent = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        sent.filter(|value| !value.is_empty())
-    }
-
-    fn is_true(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
-    }
-}
 
 /// A decoded request.
 #[derive(Debug, Default)]
@@ -63,7 +38,11 @@ impl FlagsRequest {
         bytes: &[u8],
         limit: usize,
     ) -> Result<Self> {
-        let mut body = Body(decode(headers, query, bytes, limit)?);
+        let body = match decode(headers, query, bytes, limit)? {
+            Value::Object(fields) => fields,
+            _ => return Err(refuse("The body is not a JSON object.")),
+        };
+        let mut body = Body(body);
         Ok(Self {
             token: body.text(&["token", "api_key", "$token"]),
             disable_flags: body.take(&["disable_flags"]).is_some_and(|value| value == true),
@@ -160,66 +139,16 @@ impl Body {
     }
 }
 
-/// A refusal in plain text, as clients of this wire expect it.
-fn refuse(detail: impl Into<String>) -> Error {
-    Error::rule(detail).with_body(BodyKind::Text)
-}
-
-fn decode(headers: &HeaderMap, query: &Query, bytes: &[u8], limit: usize) -> Result<json::Object> {
-    let bytes = unzipped(headers, query, bytes, limit)?;
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let value = match kind.starts_with("application/x-www-form-urlencoded") {
-        true => parse(&bytes).or_else(|| form(&bytes)),
-        false => parse(&bytes).or_else(|| parse(&unbase64(&bytes)?)),
-    };
-    match value {
-        Some(Value::Object(fields)) => Ok(fields),
-        _ => Err(refuse("The body is not a JSON object.")),
-    }
-}
-
-fn unzipped(headers: &HeaderMap, query: &Query, bytes: &[u8], limit: usize) -> Result<Vec<u8>> {
-    let declared = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip")
-        || query.get("compression").is_some_and(|kind| kind.starts_with("gzip"));
-    let magic = bytes.starts_with(&[0x1f, 0x8b]);
-    if !declared && !magic {
-        return Ok(bytes.to_vec());
-    }
-    let mut plain = Vec::new();
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let read = GzDecoder::new(bytes).take(bound).read_to_end(&mut plain);
-    match read {
-        Ok(length) if length > limit => Err(Error::too_large(limit)),
-        Ok(_) => Ok(plain),
-        Err(_) => Err(refuse("The body is not gzip.")),
-    }
-}
-
-fn form(bytes: &[u8]) -> Option<Value> {
-    let (_, data) = form_urlencoded::parse(bytes).find(|(name, _)| name == "data")?;
-    parse(data.as_bytes()).or_else(|| parse(&unbase64(data.as_bytes())?))
-}
-
-/// Base64 that went through URLs: spaces stand for plus signs, padding may be missing.
-fn unbase64(bytes: &[u8]) -> Option<Vec<u8>> {
-    let text: String = std::str::from_utf8(bytes).ok()?.trim().replace(' ', "+");
-    let padded = text.trim_end_matches('=').to_owned()
-        + &"=".repeat((4 - text.trim_end_matches('=').len() % 4) % 4);
-    BASE64_STANDARD.decode(padded).ok()
-}
-
-fn parse(bytes: &[u8]) -> Option<Value> {
-    let value: Value = serde_json::from_slice(bytes).ok()?;
-    (!json::too_deep(&value)).then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
+    use base64::{Engine, prelude::BASE64_STANDARD};
     use flate2::{Compression, write::GzEncoder};
+    use http::Uri;
 
     use super::*;
+    use crate::model::error::BodyKind;
 
     /// Names and values.
     type Headers<'a> = &'a [(&'a str, &'a str)];

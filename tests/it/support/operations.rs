@@ -5,11 +5,11 @@ use flagstaff::wire::v1::{
     AddCohortMembersRequest, BatchEvaluateFlagsRequest, CreateCohortRequest,
     CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
     DeletePersonRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest,
-    GetGroupRequest, GetPersonRequest, GetProjectRequest, ListActivityRequest, ListCohortsRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, ListGroupTypesRequest,
-    ListGroupsRequest, ListPersonsRequest, RemoveCohortMembersRequest, UpdateCohortRequest,
-    UpdateFeatureFlagRequest, UpdateProjectRequest,
+    EvaluationSubject, Event, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest,
+    GetGroupRequest, GetPersonRequest, GetProjectRequest, IngestEventsRequest, ListActivityRequest,
+    ListCohortsRequest, ListFeatureFlagActivityRequest, ListFeatureFlagsRequest,
+    ListGroupTypesRequest, ListGroupsRequest, ListPersonsRequest, RemoveCohortMembersRequest,
+    UpdateCohortRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -33,7 +33,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 49] = [
+pub(crate) const OPERATIONS: [Operation; 50] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -84,6 +84,7 @@ pub(crate) const OPERATIONS: [Operation; 49] = [
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
     needs("feature_flag:read", "BatchEvaluateFlags"),
+    needs("person:write", "IngestEvents"),
 ];
 
 /// Whom and what the operations of the directory name, once [`Service::people`] made them.
@@ -96,6 +97,11 @@ impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
         self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
+    }
+
+    /// Whether it takes events, which is open to project tokens too.
+    pub(crate) fn ingests(self) -> bool {
+        self.name.starts_with("Ingest")
     }
 
     /// Whether it is about one flag, named by its id.
@@ -254,6 +260,12 @@ impl Service {
             "BatchEvaluateFlags" => {
                 let subjects = Vec::from_iter(subject);
                 call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
+            }
+            "IngestEvents" => {
+                let mut ingestion = self.ingestion_as(key);
+                let event =
+                    Event { event: "x".into(), distinct_id: "u".into(), ..Default::default() };
+                call!(ingestion.ingest_events(IngestEventsRequest { events: vec![event] }))
             }
             other => panic!("{other} is not called here yet"),
         }
