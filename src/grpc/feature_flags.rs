@@ -16,8 +16,9 @@ use crate::{
             CreateFeatureFlagResponse, DeleteFeatureFlagRequest, DeleteFeatureFlagResponse,
             DisableFeatureFlagRequest, DisableFeatureFlagResponse, EnableFeatureFlagRequest,
             EnableFeatureFlagResponse, FeatureFlag, GetFeatureFlagRequest, GetFeatureFlagResponse,
-            ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
-            ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
+            GetFeatureFlagStatusRequest, GetFeatureFlagStatusResponse, GetRemoteConfigRequest,
+            GetRemoteConfigResponse, ListActivityRequest, ListActivityResponse,
+            ListDependentFlagsRequest, ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
             ListFeatureFlagActivityResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
             ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
             UnarchiveFeatureFlagRequest, UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest,
@@ -178,6 +179,27 @@ impl FeatureFlagService for Grpc {
         let UnarchiveFeatureFlagRequest { project_id, id } = request.into_inner();
         let feature_flag = self.switch(&caller, &project_id, id, Switch::Unarchive).await?;
         Ok(Response::new(UnarchiveFeatureFlagResponse { feature_flag }))
+    }
+
+    async fn get_feature_flag_status(
+        &self,
+        request: Request<GetFeatureFlagStatusRequest>,
+    ) -> Result<Response<GetFeatureFlagStatusResponse>, Status> {
+        let caller = caller(&request)?;
+        let GetFeatureFlagStatusRequest { project_id, id } = request.into_inner();
+        let verdict = self.0.flag_status(&caller, &project(&project_id)?, id).await?;
+        let status = convert::status(verdict.status).into();
+        Ok(Response::new(GetFeatureFlagStatusResponse { status, reason: verdict.reason }))
+    }
+
+    async fn get_remote_config(
+        &self,
+        request: Request<GetRemoteConfigRequest>,
+    ) -> Result<Response<GetRemoteConfigResponse>, Status> {
+        let caller = caller(&request)?;
+        let GetRemoteConfigRequest { project_id, id } = request.into_inner();
+        let payload_json = self.0.remote_config(&caller, &project(&project_id)?, &id).await?;
+        Ok(Response::new(GetRemoteConfigResponse { payload_json }))
     }
 
     async fn list_activity(

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    caller::{Caller, CredentialKind, Scope},
+    caller::{Caller, CredentialKind},
     decoration::{self, Names},
     encrypted::{self, Cipher},
     fields::timestamp,
@@ -45,7 +45,7 @@ impl ShownFlag {
         let reader = (caller.kind == CredentialKind::Personal).then_some(seen.cipher);
         flag.filters = encrypted::shown(&flag, reader);
         decoration::decorate(&mut flag.filters, seen.names);
-        Self { status, can_edit: caller.granted(Scope::FLAG_WRITE).is_ok(), flag }
+        Self { status, can_edit: caller.may_edit(flag.id), flag }
     }
 
     /// The caller's level of access, in the documented word.

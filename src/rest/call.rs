@@ -89,7 +89,8 @@ impl Call {
         super::id(self.part(name))
     }
 
-    fn part(&self, name: &str) -> &str {
+    /// A part of the path as it stands.
+    pub(super) fn part(&self, name: &str) -> &str {
         self.path.get(name).map(String::as_str).unwrap_or_default()
     }
 

@@ -47,6 +47,8 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.DisableFeatureFlag" => switch!(Disable),
         "FeatureFlagService.ArchiveFeatureFlag" => switch!(Archive),
         "FeatureFlagService.UnarchiveFeatureFlag" => switch!(Unarchive),
+        "FeatureFlagService.GetFeatureFlagStatus" => handler!(feature_flags::status),
+        "FeatureFlagService.GetRemoteConfig" => handler!(feature_flags::remote_config),
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
         "ProjectService.GetProject" => handler!(projects::get),

@@ -25,6 +25,21 @@ impl Services {
         self.reach(caller, project).await
     }
 
+    /// As [`Services::open`], for the operations that a project's secret opens too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::open`].
+    pub(crate) async fn open_or_secret(
+        &self,
+        caller: &Caller,
+        scope: Scope,
+        project: &ProjectRef,
+    ) -> Result<Project> {
+        caller.require_or_secret(scope)?;
+        self.reach(caller, project).await
+    }
+
     /// The project a request names, if the caller's credential reaches it.
     pub(crate) async fn reach(&self, caller: &Caller, project: &ProjectRef) -> Result<Project> {
         let found = match project {

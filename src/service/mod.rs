@@ -14,7 +14,9 @@ pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod page;
 pub(crate) mod projects;
+pub(crate) mod remote_config;
 pub(crate) mod rotation;
+pub(crate) mod status;
 mod usage_dashboard;
 
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};

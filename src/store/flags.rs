@@ -15,7 +15,7 @@ use super::{
 };
 use crate::model::{
     error::{Error, Result},
-    flag::{FeatureFlag, User},
+    flag::{FeatureFlag, FlagRef, User},
     flag_filter::loosened,
     status,
     write::key_taken,
@@ -25,6 +25,19 @@ impl Store {
     /// A flag by number, softly deleted ones included.
     pub(crate) async fn flag(&self, project_id: i64, id: i64) -> Result<Option<FeatureFlag>> {
         find(self.reader(), project_id, id).await
+    }
+
+    /// A flag that is not softly deleted, without what hangs on it: no names, labels or links.
+    pub(crate) async fn bare_flag(
+        &self,
+        project_id: i64,
+        wanted: &FlagRef,
+    ) -> Result<Option<FeatureFlag>> {
+        let query = match wanted {
+            FlagRef::Id(id) => live(project_id).filter(feature_flag::Column::Id.eq(*id)),
+            FlagRef::Key(key) => live(project_id).filter(feature_flag::Column::Key.eq(key)),
+        };
+        query.one(self.reader()).await.map_err(failure)?.map(bare).transpose()
     }
 
     /// What evaluation reads of a project: the flags among `ids`, or all.

@@ -28,4 +28,6 @@ mod limits;
 mod migrations;
 mod parity;
 mod propagation;
+mod remote_config;
 mod startup;
+mod status;

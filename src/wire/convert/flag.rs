@@ -82,7 +82,9 @@ fn summary(link: &Link) -> Struct {
     link.to_json().as_object().map(to_struct).unwrap_or_default()
 }
 
-fn status(status: Status) -> FeatureFlagStatus {
+/// A flag's state as a message.
+#[must_use]
+pub fn status(status: Status) -> FeatureFlagStatus {
     match status {
         Status::Active => FeatureFlagStatus::Active,
         Status::Stale => FeatureFlagStatus::Stale,

@@ -11,7 +11,7 @@ mod values;
 
 pub use activity::activity;
 pub use filter::{list_filter, matching_filter};
-pub use flag::{dependent, flag};
+pub use flag::{dependent, flag, status};
 pub use input::{FlagInput, created, updated};
 pub use project::{project, project_update};
 pub use values::{object_from_struct, timestamp};

@@ -3,9 +3,9 @@
 
 use flagstaff::wire::v1::{
     CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetFeatureFlagRequest, GetProjectRequest, ListActivityRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, UpdateFeatureFlagRequest,
-    UpdateProjectRequest,
+    EvaluationSubject, GetFeatureFlagRequest, GetFeatureFlagStatusRequest, GetProjectRequest,
+    GetRemoteConfigRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
+    ListFeatureFlagsRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -29,13 +29,15 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 21] = [
+pub(crate) const OPERATIONS: [Operation; 25] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
     needs("feature_flag:write", "PATCH feature_flags/{id}/"),
     needs("feature_flag:write", "PUT feature_flags/{id}/"),
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/status/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/remote_config/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
     needs("project:read", "GET "),
@@ -45,6 +47,8 @@ pub(crate) const OPERATIONS: [Operation; 21] = [
     needs("feature_flag:read", "GetFeatureFlag"),
     needs("feature_flag:write", "UpdateFeatureFlag"),
     needs("feature_flag:write", "DeleteFeatureFlag"),
+    needs("feature_flag:read", "GetFeatureFlagStatus"),
+    needs("feature_flag:read", "GetRemoteConfig"),
     needs("activity_log:read", "ListActivity"),
     needs("activity_log:read", "ListFeatureFlagActivity"),
     needs("project:read", "GetProject"),
@@ -59,10 +63,21 @@ impl Operation {
         self.name.starts_with("Evaluate")
     }
 
+    /// Whether it delivers to programs, so that a project's secret opens it like a key.
+    pub(crate) fn delivers(self) -> bool {
+        self.name.contains("remote_config") || self.name == "GetRemoteConfig"
+    }
+
     /// Whether it is about one flag, named by its id.
     pub(crate) fn names_a_flag(self) -> bool {
-        let rpcs =
-            ["GetFeatureFlag", "UpdateFeatureFlag", "DeleteFeatureFlag", "ListFeatureFlagActivity"];
+        let rpcs = [
+            "GetFeatureFlag",
+            "UpdateFeatureFlag",
+            "DeleteFeatureFlag",
+            "GetFeatureFlagStatus",
+            "GetRemoteConfig",
+            "ListFeatureFlagActivity",
+        ];
         self.name.contains("{id}") || rpcs.contains(&self.name)
     }
 }
@@ -149,6 +164,13 @@ impl Service {
             })),
             "DeleteFeatureFlag" => {
                 call!(flags.delete_feature_flag(DeleteFeatureFlagRequest { id }))
+            }
+            "GetFeatureFlagStatus" => {
+                call!(flags.get_feature_flag_status(GetFeatureFlagStatusRequest { id }))
+            }
+            "GetRemoteConfig" => {
+                let id = id.to_string();
+                call!(flags.get_remote_config(GetRemoteConfigRequest { id }))
             }
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {
