@@ -1,6 +1,6 @@
 //! A project's flags, ready to be evaluated together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -97,6 +97,7 @@ impl FlagSet {
             }
         }
         if !removed.is_empty() {
+            let removed: HashSet<i64> = removed.iter().copied().collect();
             flags.retain(|flag| !removed.contains(&flag.id()));
         }
         let index = match (moved, added, flags.last()) {

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Grpc, caller, project};
+use super::{Answer, Grpc, activity, bulk, caller, project, versions};
 use crate::{
     model::caller::Caller,
     service::{
@@ -12,15 +12,21 @@ use crate::{
     wire::{
         convert,
         v1::{
-            ArchiveFeatureFlagRequest, ArchiveFeatureFlagResponse, CreateFeatureFlagRequest,
-            CreateFeatureFlagResponse, DeleteFeatureFlagRequest, DeleteFeatureFlagResponse,
-            DisableFeatureFlagRequest, DisableFeatureFlagResponse, EnableFeatureFlagRequest,
-            EnableFeatureFlagResponse, FeatureFlag, GetFeatureFlagRequest, GetFeatureFlagResponse,
-            GetFeatureFlagStatusRequest, GetFeatureFlagStatusResponse, GetRemoteConfigRequest,
+            ArchiveFeatureFlagRequest, ArchiveFeatureFlagResponse, BulkDeleteFeatureFlagsRequest,
+            BulkDeleteFeatureFlagsResponse, BulkGetFeatureFlagKeysRequest,
+            BulkGetFeatureFlagKeysResponse, BulkUpdateFeatureFlagTagsRequest,
+            BulkUpdateFeatureFlagTagsResponse, CreateFeatureFlagRequest, CreateFeatureFlagResponse,
+            DeleteFeatureFlagRequest, DeleteFeatureFlagResponse, DisableFeatureFlagRequest,
+            DisableFeatureFlagResponse, EnableFeatureFlagRequest, EnableFeatureFlagResponse,
+            FeatureFlag, GetFeatureFlagRequest, GetFeatureFlagResponse,
+            GetFeatureFlagStatusRequest, GetFeatureFlagStatusResponse,
+            GetFeatureFlagVersionRequest, GetFeatureFlagVersionResponse, GetRemoteConfigRequest,
             GetRemoteConfigResponse, ListActivityRequest, ListActivityResponse,
             ListDependentFlagsRequest, ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
-            ListFeatureFlagActivityResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
+            ListFeatureFlagActivityResponse, ListFeatureFlagVersionsRequest,
+            ListFeatureFlagVersionsResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
             ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
+            RestoreFeatureFlagVersionRequest, RestoreFeatureFlagVersionResponse,
             UnarchiveFeatureFlagRequest, UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest,
             UpdateFeatureFlagResponse, feature_flag_service_server::FeatureFlagService,
         },
@@ -28,7 +34,6 @@ use crate::{
 };
 
 const FLAGS_A_PAGE: u64 = 100;
-const ROWS_A_PAGE: u64 = 10;
 
 impl Grpc {
     async fn switch(
@@ -202,34 +207,59 @@ impl FeatureFlagService for Grpc {
         Ok(Response::new(GetRemoteConfigResponse { payload_json }))
     }
 
+    async fn bulk_get_feature_flag_keys(
+        &self,
+        request: Request<BulkGetFeatureFlagKeysRequest>,
+    ) -> Answer<BulkGetFeatureFlagKeysResponse> {
+        bulk::keys(self, request).await
+    }
+
+    async fn bulk_delete_feature_flags(
+        &self,
+        request: Request<BulkDeleteFeatureFlagsRequest>,
+    ) -> Answer<BulkDeleteFeatureFlagsResponse> {
+        bulk::delete(self, request).await
+    }
+
+    async fn bulk_update_feature_flag_tags(
+        &self,
+        request: Request<BulkUpdateFeatureFlagTagsRequest>,
+    ) -> Answer<BulkUpdateFeatureFlagTagsResponse> {
+        bulk::tags(self, request).await
+    }
+
+    async fn get_feature_flag_version(
+        &self,
+        request: Request<GetFeatureFlagVersionRequest>,
+    ) -> Answer<GetFeatureFlagVersionResponse> {
+        versions::get(self, request).await
+    }
+
+    async fn list_feature_flag_versions(
+        &self,
+        request: Request<ListFeatureFlagVersionsRequest>,
+    ) -> Answer<ListFeatureFlagVersionsResponse> {
+        versions::list(self, request).await
+    }
+
+    async fn restore_feature_flag_version(
+        &self,
+        request: Request<RestoreFeatureFlagVersionRequest>,
+    ) -> Answer<RestoreFeatureFlagVersionResponse> {
+        versions::restore(self, request).await
+    }
+
     async fn list_activity(
         &self,
         request: Request<ListActivityRequest>,
-    ) -> Result<Response<ListActivityResponse>, Status> {
-        let caller = caller(&request)?;
-        let request = request.into_inner();
-        let wanted = Wanted::by_token(request.page_size, &request.page_token, ROWS_A_PAGE)?;
-        let page = self.0.activity(&caller, &project(&request.project_id)?, None, wanted).await?;
-        Ok(Response::new(ListActivityResponse {
-            next_page_token: page.next_token(),
-            total_size: page.total,
-            results: page.results.into_iter().map(convert::activity).collect(),
-        }))
+    ) -> Answer<ListActivityResponse> {
+        activity::of_project(self, request).await
     }
 
     async fn list_feature_flag_activity(
         &self,
         request: Request<ListFeatureFlagActivityRequest>,
-    ) -> Result<Response<ListFeatureFlagActivityResponse>, Status> {
-        let caller = caller(&request)?;
-        let request = request.into_inner();
-        let wanted = Wanted::by_token(request.page_size, &request.page_token, ROWS_A_PAGE)?;
-        let project = project(&request.project_id)?;
-        let page = self.0.activity(&caller, &project, Some(request.id), wanted).await?;
-        Ok(Response::new(ListFeatureFlagActivityResponse {
-            next_page_token: page.next_token(),
-            total_size: page.total,
-            results: page.results.into_iter().map(convert::activity).collect(),
-        }))
+    ) -> Answer<ListFeatureFlagActivityResponse> {
+        activity::of_flag(self, request).await
     }
 }

@@ -4,15 +4,18 @@
 //! Operations that are part of the contract and not built yet answer
 //! `UNIMPLEMENTED`, from the generated default.
 
+mod activity;
+mod bulk;
 mod deadline;
 mod evaluation;
 mod feature_flags;
 mod projects;
 mod status;
+mod versions;
 
 use std::sync::Arc;
 
-use tonic::{Request, Status, codec::CompressionEncoding, service::Routes};
+use tonic::{Request, Response, Status, codec::CompressionEncoding, service::Routes};
 use tonic_health::server::HealthReporter;
 
 pub use deadline::DeadlineLayer;
@@ -53,6 +56,9 @@ pub struct OverWeb;
 /// The services of the contract over the same use-cases that REST calls.
 #[derive(Clone, Debug)]
 struct Grpc(Services);
+
+/// What a method comes to.
+type Answer<T> = Result<Response<T>, Status>;
 
 /// Persons, groups and cohorts; not built yet.
 #[tonic::async_trait]

@@ -3,6 +3,8 @@
 
 pub mod activity;
 pub mod api_key;
+pub mod bulk;
+pub mod bulk_tags;
 pub mod caller;
 pub mod conflict;
 pub mod decoration;
@@ -14,6 +16,7 @@ pub mod filters;
 pub mod flag;
 pub mod flag_filter;
 pub mod guards;
+pub mod history;
 pub mod json;
 pub mod link;
 pub mod people;

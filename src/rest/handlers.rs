@@ -3,9 +3,9 @@
 use std::{future::Future, pin::Pin};
 
 use super::{
-    activity,
+    activity, bulk,
     call::{Call, Reply},
-    feature_flags, projects,
+    feature_flags, projects, versions,
 };
 use crate::{
     model::{
@@ -49,6 +49,12 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.UnarchiveFeatureFlag" => switch!(Unarchive),
         "FeatureFlagService.GetFeatureFlagStatus" => handler!(feature_flags::status),
         "FeatureFlagService.GetRemoteConfig" => handler!(feature_flags::remote_config),
+        "FeatureFlagService.BulkGetFeatureFlagKeys" => handler!(bulk::keys),
+        "FeatureFlagService.BulkDeleteFeatureFlags" => handler!(bulk::delete),
+        "FeatureFlagService.BulkUpdateFeatureFlagTags" => handler!(bulk::tags),
+        "FeatureFlagService.GetFeatureFlagVersion" => handler!(versions::get),
+        "FeatureFlagService.ListFeatureFlagVersions" => handler!(versions::list),
+        "FeatureFlagService.RestoreFeatureFlagVersion" => handler!(versions::restore),
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
         "ProjectService.GetProject" => handler!(projects::get),

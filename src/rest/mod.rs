@@ -7,14 +7,17 @@
 
 mod activity;
 mod body;
+mod bulk;
 mod call;
 mod error;
 mod feature_flags;
 mod handlers;
 mod links;
+mod offset;
 mod paths;
 mod projects;
 mod representation;
+mod versions;
 mod wires;
 
 use std::sync::Arc;

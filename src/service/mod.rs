@@ -7,6 +7,7 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+pub(crate) mod bulk;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -19,6 +20,7 @@ pub(crate) mod remote_config;
 pub(crate) mod rotation;
 pub(crate) mod status;
 mod usage_dashboard;
+pub(crate) mod versions;
 
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
 

@@ -1,6 +1,9 @@
 //! From stored flags to a snapshot: whole, or only what changed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::ProjectSnapshot;
 use crate::{
@@ -27,7 +30,8 @@ pub(super) async fn patched(
     wanted: i64,
 ) -> Result<ProjectSnapshot> {
     let flags = store.definitions(before.project.id, Some(&changes.flag_ids)).await?;
-    let gone = |id: &i64| flags.iter().all(|flag| flag.id != *id);
+    let found: HashSet<i64> = flags.iter().map(|flag| flag.id).collect();
+    let gone = |id: &i64| !found.contains(id);
     let removed: Vec<i64> = changes.flag_ids.iter().copied().filter(gone).collect();
     let changed = flags.iter().map(compiled).collect();
     let revision = changes.revision.max(wanted);

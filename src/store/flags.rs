@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     ProjectWrite, Store,
+    among::among,
     entity::{feature_flag, flag_dependency},
     failure, flag_links, flags_labels,
     project_write::Kind,
@@ -58,7 +59,8 @@ impl Store {
             .add(feature_flag::Column::Id.in_subquery(read_by_others.into_query()));
         let mut query = of_project(project_id).filter(kept);
         if let Some(ids) = ids {
-            query = query.filter(feature_flag::Column::Id.is_in(ids.iter().copied()));
+            let wanted = among(self.reader(), feature_flag::Column::Id, ids.iter().copied());
+            query = query.filter(wanted);
         }
         let rows = query.order_by_asc(feature_flag::Column::Key).all(self.reader()).await;
         let mut flags = rows.map_err(failure)?.into_iter().map(bare).collect::<Result<Vec<_>>>()?;

@@ -7,6 +7,7 @@
 //! transaction.
 
 pub(crate) mod activity;
+mod among;
 pub(crate) mod changes;
 mod connect;
 pub(crate) mod dashboards;
@@ -15,7 +16,9 @@ mod facts;
 mod flag_links;
 pub(crate) mod flag_list;
 mod flags;
+pub(crate) mod flags_bulk;
 mod flags_labels;
+mod history;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
@@ -24,6 +27,7 @@ mod names;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
+mod tags_bulk;
 pub(crate) mod users;
 
 use std::{

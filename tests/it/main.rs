@@ -10,6 +10,9 @@
 mod support;
 
 mod access;
+mod bulk_delete;
+mod bulk_keys;
+mod bulk_tags;
 mod commands;
 mod concurrency;
 mod concurrent_edits;

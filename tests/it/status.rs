@@ -1,7 +1,10 @@
 //! Whether a flag is in use, as its status and its representation tell it (management-api 4.3).
 
-use chrono::{TimeDelta, Utc};
-use flagstaff::wire::v1::{FeatureFlagStatus, GetFeatureFlagStatusRequest};
+use chrono::TimeDelta;
+use flagstaff::{
+    clock::Clock,
+    wire::v1::{FeatureFlagStatus, GetFeatureFlagStatusRequest},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -40,7 +43,7 @@ async fn status(service: &Service, edge: Edge, id: i64) -> Result<(String, Strin
 }
 
 fn ago(age: TimeDelta) -> String {
-    (Utc::now() - age).to_rfc3339()
+    (Clock::system().now() - age).to_rfc3339()
 }
 
 fn full() -> Value {

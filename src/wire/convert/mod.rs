@@ -1,6 +1,7 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod bulk;
 mod filter;
 mod filters;
 mod flag;
@@ -8,10 +9,13 @@ mod input;
 mod mask;
 mod project;
 mod values;
+mod version;
 
-pub use activity::activity;
+pub use activity::{activity, activity_filter, flag_activity_filter};
+pub use bulk::{deletion_body, ids_body, rollout, tags_body};
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag, status};
 pub use input::{FlagInput, created, updated};
 pub use project::{project, project_update};
 pub use values::{object_from_struct, timestamp};
+pub use version::{version, version_summary};

@@ -231,3 +231,8 @@ fn message(body: &Value) -> Option<FeatureFlagInput> {
 fn instant(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
+
+/// A list of texts; `None` when it is anything else, which a message of texts cannot say.
+pub(crate) fn texts(list: &Value) -> Option<Vec<String>> {
+    list.as_array()?.iter().map(|item| Some(item.as_str()?.to_owned())).collect()
+}

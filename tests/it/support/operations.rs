@@ -2,6 +2,7 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
+    BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
     CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
     EvaluationSubject, GetFeatureFlagRequest, GetFeatureFlagStatusRequest, GetProjectRequest,
     GetRemoteConfigRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
@@ -29,7 +30,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 25] = [
+pub(crate) const OPERATIONS: [Operation; 31] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -38,6 +39,9 @@ pub(crate) const OPERATIONS: [Operation; 25] = [
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
     needs("feature_flag:read", "GET feature_flags/{id}/status/"),
     needs("feature_flag:read", "GET feature_flags/{id}/remote_config/"),
+    needs("feature_flag:read", "POST feature_flags/bulk_keys/"),
+    needs("feature_flag:write", "POST feature_flags/bulk_delete/"),
+    needs("feature_flag:write", "POST feature_flags/bulk_update_tags/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
     needs("project:read", "GET "),
@@ -49,6 +53,9 @@ pub(crate) const OPERATIONS: [Operation; 25] = [
     needs("feature_flag:write", "DeleteFeatureFlag"),
     needs("feature_flag:read", "GetFeatureFlagStatus"),
     needs("feature_flag:read", "GetRemoteConfig"),
+    needs("feature_flag:read", "BulkGetFeatureFlagKeys"),
+    needs("feature_flag:write", "BulkDeleteFeatureFlags"),
+    needs("feature_flag:write", "BulkUpdateFeatureFlagTags"),
     needs("activity_log:read", "ListActivity"),
     needs("activity_log:read", "ListFeatureFlagActivity"),
     needs("project:read", "GetProject"),
@@ -171,6 +178,15 @@ impl Service {
             "GetRemoteConfig" => {
                 let id = id.to_string();
                 call!(flags.get_remote_config(GetRemoteConfigRequest { id }))
+            }
+            "BulkGetFeatureFlagKeys" => {
+                call!(flags.bulk_get_feature_flag_keys(BulkGetFeatureFlagKeysRequest {}))
+            }
+            "BulkDeleteFeatureFlags" => {
+                call!(flags.bulk_delete_feature_flags(BulkDeleteFeatureFlagsRequest {}))
+            }
+            "BulkUpdateFeatureFlagTags" => {
+                call!(flags.bulk_update_feature_flag_tags(BulkUpdateFeatureFlagTagsRequest {}))
             }
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {
