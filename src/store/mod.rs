@@ -9,6 +9,7 @@
 pub(crate) mod activity;
 mod among;
 pub(crate) mod changes;
+mod cohorts;
 mod connect;
 pub(crate) mod dashboards;
 mod entity;
@@ -18,6 +19,7 @@ pub(crate) mod flag_list;
 mod flags;
 pub(crate) mod flags_bulk;
 mod flags_labels;
+mod groups;
 mod history;
 pub(crate) mod keys;
 pub(crate) mod listen;

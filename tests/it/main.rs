@@ -13,6 +13,7 @@ mod access;
 mod bulk_delete;
 mod bulk_keys;
 mod bulk_tags;
+mod cohort_targeting;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
