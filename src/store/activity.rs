@@ -107,7 +107,7 @@ impl Store {
         use activity_log::Column;
         let matching = matching(project_id, page);
         let rows = match page.start {
-            Start::Offset(offset) => matching.offset(offset.min(i64::MAX.unsigned_abs())),
+            Start::Offset(offset) => matching.offset(Ord::min(offset, i64::MAX.unsigned_abs())),
             Start::After(mark) => matching.filter(older_than(mark)),
         };
         let rows = rows

@@ -10,6 +10,7 @@
 mod support;
 
 mod access;
+mod activity;
 mod bulk_delete;
 mod bulk_keys;
 mod bulk_tags;
@@ -35,3 +36,4 @@ mod propagation;
 mod remote_config;
 mod startup;
 mod status;
+mod versions;

@@ -4,9 +4,10 @@
 use flagstaff::wire::v1::{
     BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
     CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetFeatureFlagRequest, GetFeatureFlagStatusRequest, GetProjectRequest,
-    GetRemoteConfigRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
-    ListFeatureFlagsRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
+    EvaluationSubject, GetFeatureFlagRequest, GetFeatureFlagStatusRequest,
+    GetFeatureFlagVersionRequest, GetProjectRequest, GetRemoteConfigRequest, ListActivityRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
+    RestoreFeatureFlagVersionRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -30,7 +31,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 31] = [
+pub(crate) const OPERATIONS: [Operation; 37] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -39,6 +40,9 @@ pub(crate) const OPERATIONS: [Operation; 31] = [
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
     needs("feature_flag:read", "GET feature_flags/{id}/status/"),
     needs("feature_flag:read", "GET feature_flags/{id}/remote_config/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/versions/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/versions/1/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/restore/"),
     needs("feature_flag:read", "POST feature_flags/bulk_keys/"),
     needs("feature_flag:write", "POST feature_flags/bulk_delete/"),
     needs("feature_flag:write", "POST feature_flags/bulk_update_tags/"),
@@ -53,6 +57,9 @@ pub(crate) const OPERATIONS: [Operation; 31] = [
     needs("feature_flag:write", "DeleteFeatureFlag"),
     needs("feature_flag:read", "GetFeatureFlagStatus"),
     needs("feature_flag:read", "GetRemoteConfig"),
+    needs("feature_flag:read", "ListFeatureFlagVersions"),
+    needs("feature_flag:read", "GetFeatureFlagVersion"),
+    needs("feature_flag:write", "RestoreFeatureFlagVersion"),
     needs("feature_flag:read", "BulkGetFeatureFlagKeys"),
     needs("feature_flag:write", "BulkDeleteFeatureFlags"),
     needs("feature_flag:write", "BulkUpdateFeatureFlagTags"),
@@ -84,6 +91,9 @@ impl Operation {
             "GetFeatureFlagStatus",
             "GetRemoteConfig",
             "ListFeatureFlagActivity",
+            "ListFeatureFlagVersions",
+            "GetFeatureFlagVersion",
+            "RestoreFeatureFlagVersion",
         ];
         self.name.contains("{id}") || rpcs.contains(&self.name)
     }
@@ -178,6 +188,15 @@ impl Service {
             "GetRemoteConfig" => {
                 let id = id.to_string();
                 call!(flags.get_remote_config(GetRemoteConfigRequest { id }))
+            }
+            "ListFeatureFlagVersions" => {
+                call!(flags.list_feature_flag_versions(ListFeatureFlagVersionsRequest { id }))
+            }
+            "GetFeatureFlagVersion" => {
+                call!(flags.get_feature_flag_version(GetFeatureFlagVersionRequest { id }))
+            }
+            "RestoreFeatureFlagVersion" => {
+                call!(flags.restore_feature_flag_version(RestoreFeatureFlagVersionRequest { id }))
             }
             "BulkGetFeatureFlagKeys" => {
                 call!(flags.bulk_get_feature_flag_keys(BulkGetFeatureFlagKeysRequest {}))
