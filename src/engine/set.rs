@@ -191,7 +191,7 @@ fn stands_alike(before: &Flag, after: &Flag) -> bool {
 /// The flags that a flag reads. One that is never served is false whatever it
 /// reads, so it reads nothing.
 fn read_by(flag: &Flag) -> &[i64] {
-    if flag.is_served() { flag.dependencies() } else { &[] }
+    if flag.is_served(true) { flag.dependencies() } else { &[] }
 }
 
 /// Their positions.

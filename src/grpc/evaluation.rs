@@ -84,6 +84,7 @@ fn scene(contexts: Vec<String>, runtime: Option<String>, implied: &str) -> Scene
         evaluation_contexts: contexts,
         runtime: RequestRuntime::stated(runtime.as_deref().unwrap_or(implied)),
         survey_only: false,
+        encrypted_too: false,
     }
 }
 

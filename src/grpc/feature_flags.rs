@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Grpc, activity, bulk, caller, project, versions};
+use super::{Answer, Grpc, activity, bulk, caller, project, reasons, versions};
 use crate::{
     model::caller::Caller,
     service::{
@@ -18,17 +18,19 @@ use crate::{
             BulkUpdateFeatureFlagTagsResponse, CreateFeatureFlagRequest, CreateFeatureFlagResponse,
             DeleteFeatureFlagRequest, DeleteFeatureFlagResponse, DisableFeatureFlagRequest,
             DisableFeatureFlagResponse, EnableFeatureFlagRequest, EnableFeatureFlagResponse,
-            FeatureFlag, GetFeatureFlagRequest, GetFeatureFlagResponse,
-            GetFeatureFlagStatusRequest, GetFeatureFlagStatusResponse,
-            GetFeatureFlagVersionRequest, GetFeatureFlagVersionResponse, GetRemoteConfigRequest,
-            GetRemoteConfigResponse, ListActivityRequest, ListActivityResponse,
-            ListDependentFlagsRequest, ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
+            FeatureFlag, GetEvaluationReasonsRequest, GetEvaluationReasonsResponse,
+            GetFeatureFlagRequest, GetFeatureFlagResponse, GetFeatureFlagStatusRequest,
+            GetFeatureFlagStatusResponse, GetFeatureFlagVersionRequest,
+            GetFeatureFlagVersionResponse, GetRemoteConfigRequest, GetRemoteConfigResponse,
+            ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
+            ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
             ListFeatureFlagActivityResponse, ListFeatureFlagVersionsRequest,
             ListFeatureFlagVersionsResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
             ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
-            RestoreFeatureFlagVersionRequest, RestoreFeatureFlagVersionResponse,
-            UnarchiveFeatureFlagRequest, UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest,
-            UpdateFeatureFlagResponse, feature_flag_service_server::FeatureFlagService,
+            ListMyFlagsRequest, ListMyFlagsResponse, RestoreFeatureFlagVersionRequest,
+            RestoreFeatureFlagVersionResponse, UnarchiveFeatureFlagRequest,
+            UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest, UpdateFeatureFlagResponse,
+            feature_flag_service_server::FeatureFlagService,
         },
     },
 };
@@ -247,6 +249,20 @@ impl FeatureFlagService for Grpc {
         request: Request<RestoreFeatureFlagVersionRequest>,
     ) -> Answer<RestoreFeatureFlagVersionResponse> {
         versions::restore(self, request).await
+    }
+
+    async fn get_evaluation_reasons(
+        &self,
+        request: Request<GetEvaluationReasonsRequest>,
+    ) -> Answer<GetEvaluationReasonsResponse> {
+        reasons::reasons(self, request).await
+    }
+
+    async fn list_my_flags(
+        &self,
+        request: Request<ListMyFlagsRequest>,
+    ) -> Answer<ListMyFlagsResponse> {
+        reasons::my_flags(self, request).await
     }
 
     async fn list_activity(

@@ -10,6 +10,7 @@ mod deadline;
 mod evaluation;
 mod feature_flags;
 mod projects;
+mod reasons;
 mod status;
 mod versions;
 

@@ -70,7 +70,7 @@ impl std::fmt::Display for Scope {
 }
 
 /// What kind of credential was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CredentialKind {
     /// `phx_…`: a person's key, the only kind that manages flags.
     Personal,

@@ -23,6 +23,7 @@ pub mod json;
 pub mod link;
 pub mod people;
 pub mod project;
+pub mod reasons;
 pub mod shown;
 pub mod sketch;
 pub mod status;

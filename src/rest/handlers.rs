@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use super::{
     activity, bulk,
     call::{Call, Reply},
-    feature_flags, projects, versions,
+    feature_flags, projects, reasons, versions,
 };
 use crate::{
     model::{
@@ -55,6 +55,8 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.GetFeatureFlagVersion" => handler!(versions::get),
         "FeatureFlagService.ListFeatureFlagVersions" => handler!(versions::list),
         "FeatureFlagService.RestoreFeatureFlagVersion" => handler!(versions::restore),
+        "FeatureFlagService.GetEvaluationReasons" => handler!(reasons::reasons),
+        "FeatureFlagService.ListMyFlags" => handler!(reasons::my_flags),
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
         "ProjectService.GetProject" => handler!(projects::get),

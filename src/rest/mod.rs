@@ -16,6 +16,7 @@ mod links;
 mod offset;
 mod paths;
 mod projects;
+mod reasons;
 mod representation;
 mod versions;
 mod wires;
@@ -31,6 +32,7 @@ use axum::{
 use http::Method;
 use tower_http::cors::{Any, CorsLayer};
 
+pub use links::Forwarded;
 pub use paths::{Binding, bindings};
 
 use crate::{

@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     pub(crate) evaluation_contexts: Vec<String>,
     pub(crate) runtime: RequestRuntime,
     pub(crate) survey_only: bool,
+    /// Flags with encrypted payloads as well: never for programs.
+    pub(crate) encrypted_too: bool,
 }
 
 impl Scene {
@@ -49,6 +51,7 @@ impl Scene {
             runtime: self.runtime,
             evaluation_contexts: &self.evaluation_contexts,
             survey_only: self.survey_only,
+            encrypted_too: self.encrypted_too,
         }
     }
 }

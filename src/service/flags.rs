@@ -265,7 +265,7 @@ impl Services {
         shown.into_iter().next().ok_or_else(Error::not_found)
     }
 
-    async fn all_shown(
+    pub(super) async fn all_shown(
         &self,
         caller: &Caller,
         flags: Vec<FeatureFlag>,

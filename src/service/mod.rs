@@ -16,13 +16,23 @@ pub(crate) mod keys;
 pub(crate) mod page;
 mod people;
 pub(crate) mod projects;
+pub(crate) mod rate_limits;
+pub(crate) mod reasons;
 pub(crate) mod remote_config;
 pub(crate) mod rotation;
 pub(crate) mod status;
 mod usage_dashboard;
 pub(crate) mod versions;
 
-use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
+use rate_limits::{Limited, RateLimits};
+
+use crate::{
+    clock::Clock,
+    encryption::Encryptor,
+    model::{caller::Caller, error::Result},
+    snapshot::Snapshots,
+    store::Store,
+};
 
 /// What every use-case stands on. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,12 +41,28 @@ pub struct Services {
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    limits: RateLimits,
 }
 
 impl Services {
-    /// The use-cases over one store.
+    /// The use-cases over one store, without rate limits.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor }
+        Self { store, snapshots, clock, encryptor, limits: RateLimits::off() }
+    }
+
+    /// The same use-cases, with the documented rate limits.
+    #[must_use]
+    pub fn with_rate_limits(self) -> Self {
+        Self { limits: RateLimits::on(), ..self }
+    }
+
+    /// Counts a call of an operation with a limit.
+    ///
+    /// # Errors
+    ///
+    /// `Throttled`, with the time to wait, when the credential has called too often.
+    pub(crate) fn throttle(&self, caller: &Caller, limited: Limited) -> Result<()> {
+        self.limits.count(limited, caller, self.clock.now())
     }
 }

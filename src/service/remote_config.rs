@@ -1,8 +1,8 @@
 //! What a remote-configuration flag delivers (management-api 4.2).
 
-use super::Services;
+use super::{Services, rate_limits::Limited};
 use crate::model::{
-    caller::{Caller, CredentialKind, Scope},
+    caller::{Caller, CredentialKind},
     encrypted,
     error::{BodyKind, Error, Result},
     flag::FlagRef,
@@ -16,7 +16,7 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// `NotFound`, in REST without a body, for anything but a live flag of that sort; `Internal`
+    /// `Throttled` beyond 600 calls a minute; `NotFound`, in REST without a body, for anything but a live flag of that sort; `Internal`
     /// when no key decrypts the payload.
     pub(crate) async fn remote_config(
         &self,
@@ -24,7 +24,7 @@ impl Services {
         project: &ProjectRef,
         wanted: &str,
     ) -> Result<Option<String>> {
-        let project = self.open_or_secret(caller, Scope::FLAG_READ, project).await?;
+        let project = self.open_delivery(caller, Limited::RemoteConfig, project).await?;
         let absent = || Error::not_found().with_body(BodyKind::Empty);
         let wanted = FlagRef::parse(wanted).ok_or_else(absent)?;
         let flag = self.store.bare_flag(project.id, &wanted).await?;

@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, SqlErr, sea_query::LockType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, SqlErr,
+    sea_query::LockType,
 };
 use serde_json::Value;
 
@@ -39,6 +40,28 @@ impl Store {
             FlagRef::Key(key) => live(project_id).filter(feature_flag::Column::Key.eq(key)),
         };
         query.one(self.reader()).await.map_err(failure)?.map(bare).transpose()
+    }
+
+    /// One part of all flags that are not softly deleted nor made by the service for itself,
+    /// newest first, archived ones included; and how many there are in all.
+    pub(crate) async fn live_flags(
+        &self,
+        project_id: i64,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(Vec<FeatureFlag>, i64)> {
+        let wanted = live(project_id).filter(feature_flag::Column::Internal.eq(false));
+        let total = wanted.clone().count(self.reader()).await.map_err(failure)?;
+        let rows = wanted
+            .order_by_desc(feature_flag::Column::CreatedAt)
+            .order_by_desc(feature_flag::Column::Id)
+            .offset(offset)
+            .limit(limit)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        let flags = whole(self.reader(), rows).await?;
+        Ok((flags, i64::try_from(total).unwrap_or(i64::MAX)))
     }
 
     /// What evaluation reads of a project: the flags among `ids`, or all.

@@ -18,7 +18,7 @@ use opentelemetry_sdk::{
 use prometheus::{Encoder, Registry, TextEncoder};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-pub use request::traced;
+pub use request::{ClientAddress, traced};
 
 use crate::config::{LogFormat, LogSettings};
 

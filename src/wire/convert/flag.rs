@@ -13,7 +13,9 @@ use crate::{
         shown::ShownFlag,
         status::Status,
     },
-    wire::v1::{DependentFlag, ExperimentMetadata, FeatureFlag, FeatureFlagStatus, User},
+    wire::v1::{
+        DependentFlag, ExperimentMetadata, FeatureFlag, FeatureFlagStatus, MinimalFeatureFlag, User,
+    },
 };
 
 /// A shown flag as a message.
@@ -61,6 +63,27 @@ pub fn flag(shown: ShownFlag) -> FeatureFlag {
         last_called_at: flag.last_called_at.map(timestamp),
         is_used_in_replay_settings: of_kind(LinkKind::Replay).next().is_some(),
         archived: flag.archived,
+    }
+}
+
+/// What a list of the caller's own values shows of a flag.
+#[must_use]
+pub fn minimal_flag(shown: ShownFlag) -> MinimalFeatureFlag {
+    let flag = shown.flag;
+    MinimalFeatureFlag {
+        id: flag.id,
+        team_id: flag.project_id,
+        name: flag.name,
+        key: flag.key,
+        filters: Some(filters::to_message(&flag.filters)),
+        filters_json: flag.filters.to_string(),
+        deleted: flag.deleted,
+        active: flag.active,
+        ensure_experience_continuity: flag.ensure_experience_continuity,
+        version: flag.version,
+        evaluation_runtime: flag.evaluation_runtime,
+        bucketing_identifier: flag.bucketing_identifier,
+        evaluation_contexts: flag.evaluation_contexts,
     }
 }
 

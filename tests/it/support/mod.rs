@@ -83,9 +83,14 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn on_sqlite() -> Self {
+        Self::on_sqlite_with(&[]).await
+    }
+
+    /// As [`Self::on_sqlite`], with these settings.
+    pub(crate) async fn on_sqlite_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = sqlite_url(&folder, "flagstaff.db");
-        Self::start(url, Home::Folder(folder), &[]).await
+        Self::start(url, Home::Folder(folder), arguments).await
     }
 
     /// `None` where there is no PostgreSQL.

@@ -4,9 +4,10 @@
 use flagstaff::wire::v1::{
     BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
     CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetFeatureFlagRequest, GetFeatureFlagStatusRequest,
-    GetFeatureFlagVersionRequest, GetProjectRequest, GetRemoteConfigRequest, ListActivityRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
+    EvaluationSubject, GetEvaluationReasonsRequest, GetFeatureFlagRequest,
+    GetFeatureFlagStatusRequest, GetFeatureFlagVersionRequest, GetProjectRequest,
+    GetRemoteConfigRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
+    ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest, ListMyFlagsRequest,
     RestoreFeatureFlagVersionRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
@@ -31,7 +32,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 37] = [
+pub(crate) const OPERATIONS: [Operation; 41] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -43,6 +44,8 @@ pub(crate) const OPERATIONS: [Operation; 37] = [
     needs("feature_flag:read", "GET feature_flags/{id}/versions/"),
     needs("feature_flag:read", "GET feature_flags/{id}/versions/1/"),
     needs("feature_flag:write", "POST feature_flags/{id}/restore/"),
+    needs("feature_flag:read", "GET feature_flags/evaluation_reasons/?distinct_id=somebody"),
+    needs("feature_flag:read", "GET feature_flags/my_flags/"),
     needs("feature_flag:read", "POST feature_flags/bulk_keys/"),
     needs("feature_flag:write", "POST feature_flags/bulk_delete/"),
     needs("feature_flag:write", "POST feature_flags/bulk_update_tags/"),
@@ -60,6 +63,8 @@ pub(crate) const OPERATIONS: [Operation; 37] = [
     needs("feature_flag:read", "ListFeatureFlagVersions"),
     needs("feature_flag:read", "GetFeatureFlagVersion"),
     needs("feature_flag:write", "RestoreFeatureFlagVersion"),
+    needs("feature_flag:read", "GetEvaluationReasons"),
+    needs("feature_flag:read", "ListMyFlags"),
     needs("feature_flag:read", "BulkGetFeatureFlagKeys"),
     needs("feature_flag:write", "BulkDeleteFeatureFlags"),
     needs("feature_flag:write", "BulkUpdateFeatureFlagTags"),
@@ -198,6 +203,11 @@ impl Service {
             "RestoreFeatureFlagVersion" => {
                 call!(flags.restore_feature_flag_version(RestoreFeatureFlagVersionRequest { id }))
             }
+            "GetEvaluationReasons" => {
+                let distinct_id = "somebody".into();
+                call!(flags.get_evaluation_reasons(GetEvaluationReasonsRequest { distinct_id }))
+            }
+            "ListMyFlags" => call!(flags.list_my_flags(ListMyFlagsRequest {})),
             "BulkGetFeatureFlagKeys" => {
                 call!(flags.bulk_get_feature_flag_keys(BulkGetFeatureFlagKeysRequest {}))
             }
