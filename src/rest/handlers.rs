@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use super::{
     activity, bulk,
     call::{Call, Reply},
-    feature_flags, projects, reasons, versions,
+    dashboards, feature_flags, projects, reasons, versions,
 };
 use crate::{
     model::{
@@ -57,6 +57,9 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.RestoreFeatureFlagVersion" => handler!(versions::restore),
         "FeatureFlagService.GetEvaluationReasons" => handler!(reasons::reasons),
         "FeatureFlagService.ListMyFlags" => handler!(reasons::my_flags),
+        "FeatureFlagService.EnrichUsageDashboard" => handler!(dashboards::enrich),
+        "FeatureFlagService.CreateUsageDashboard" => handler!(dashboards::create),
+        "FeatureFlagService.GetDashboard" => handler!(dashboards::get),
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
         "ProjectService.GetProject" => handler!(projects::get),

@@ -9,6 +9,7 @@ mod activity;
 mod body;
 mod bulk;
 mod call;
+mod dashboards;
 mod error;
 mod feature_flags;
 mod handlers;

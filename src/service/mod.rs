@@ -8,6 +8,8 @@ pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
 pub(crate) mod bulk;
+mod dashboards;
+mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -24,13 +26,14 @@ pub(crate) mod status;
 mod usage_dashboard;
 pub(crate) mod versions;
 
+pub use enrichment::UsageSeen;
 use rate_limits::{Limited, RateLimits};
 
 use crate::{
     clock::Clock,
     encryption::Encryptor,
     model::{caller::Caller, error::Result},
-    snapshot::Snapshots,
+    snapshot::{Snapshots, lists::Lists},
     store::Store,
 };
 
@@ -39,16 +42,20 @@ use crate::{
 pub struct Services {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
+    pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
     limits: RateLimits,
+    pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
     /// The use-cases over one store, without rate limits.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor, limits: RateLimits::off() }
+        let (lists, usage_seen) = (Lists::new(store.clone()), UsageSeen::default());
+        let limits = RateLimits::off();
+        Self { store, snapshots, lists, clock, encryptor, limits, usage_seen }
     }
 
     /// The same use-cases, with the documented rate limits.

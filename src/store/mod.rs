@@ -16,6 +16,8 @@ mod entity;
 mod facts;
 mod flag_links;
 pub(crate) mod flag_list;
+mod flag_outside;
+mod flag_rows;
 mod flags;
 pub(crate) mod flags_bulk;
 mod flags_labels;
@@ -30,6 +32,7 @@ pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
 mod tags_bulk;
+pub(crate) mod usage_series;
 pub(crate) mod users;
 
 use std::{

@@ -9,6 +9,7 @@ use super::{
     among::among,
     entity::{feature_flag_tag, tag},
     failure,
+    project_write::Kind,
 };
 use crate::model::error::Result;
 
@@ -35,7 +36,9 @@ impl ProjectWrite {
     }
 
     /// Makes these the tags of each flag, whatever it had; tags that nothing carries any more go.
-    pub(crate) async fn retag(&self, wanted: &[(i64, Vec<String>)]) -> Result<()> {
+    pub(crate) async fn retag(&mut self, wanted: &[(i64, Vec<String>)]) -> Result<()> {
+        // Lists are chosen in memory, by tags too.
+        wanted.iter().for_each(|(id, _)| self.touch(Kind::Flag, *id, false));
         let flags = || wanted.iter().map(|(id, _)| *id);
         let names = wanted.iter().flat_map(|(_, names)| names.iter().map(String::as_str));
         let known = self.tags_named(names.collect()).await?;

@@ -32,7 +32,7 @@ async fn reasons(service: &Service, edge: Edge, asked: &Question<'_>) -> Value {
         Edge::Rest => {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("distinct_id", asked.distinct_id);
-            asked.flag_keys.iter().for_each(|key| drop(query.append_pair("flag_keys", key)));
+            query.extend_pairs(asked.flag_keys.iter().map(|key| ("flag_keys", key)));
             let groups: serde_json::Map<_, _> =
                 asked.groups.iter().map(|(kind, key)| ((*kind).to_owned(), json!(key))).collect();
             if !groups.is_empty() {

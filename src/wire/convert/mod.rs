@@ -2,6 +2,7 @@
 
 mod activity;
 mod bulk;
+mod dashboard;
 mod filter;
 mod filters;
 mod flag;
@@ -13,6 +14,7 @@ mod version;
 
 pub use activity::{activity, activity_filter, flag_activity_filter};
 pub use bulk::{deletion_body, ids_body, rollout, tags_body};
+pub use dashboard::dashboard;
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag, minimal_flag, status};
 pub use input::{FlagInput, created, updated};

@@ -3,8 +3,9 @@
 
 use flagstaff::wire::v1::{
     BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
-    CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetEvaluationReasonsRequest, GetFeatureFlagRequest,
+    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
+    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
+    GetDashboardRequest, GetEvaluationReasonsRequest, GetFeatureFlagRequest,
     GetFeatureFlagStatusRequest, GetFeatureFlagVersionRequest, GetProjectRequest,
     GetRemoteConfigRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
     ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest, ListMyFlagsRequest,
@@ -32,7 +33,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 41] = [
+pub(crate) const OPERATIONS: [Operation; 47] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -49,6 +50,10 @@ pub(crate) const OPERATIONS: [Operation; 41] = [
     needs("feature_flag:read", "POST feature_flags/bulk_keys/"),
     needs("feature_flag:write", "POST feature_flags/bulk_delete/"),
     needs("feature_flag:write", "POST feature_flags/bulk_update_tags/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/enrich_usage_dashboard/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/dashboard/"),
+    // The first flag's dashboard has the flag's own number.
+    needs("feature_flag:read", "GET dashboards/{id}/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
     needs("project:read", "GET "),
@@ -68,6 +73,9 @@ pub(crate) const OPERATIONS: [Operation; 41] = [
     needs("feature_flag:read", "BulkGetFeatureFlagKeys"),
     needs("feature_flag:write", "BulkDeleteFeatureFlags"),
     needs("feature_flag:write", "BulkUpdateFeatureFlagTags"),
+    needs("feature_flag:write", "EnrichUsageDashboard"),
+    needs("feature_flag:write", "CreateUsageDashboard"),
+    needs("feature_flag:read", "GetDashboard"),
     needs("activity_log:read", "ListActivity"),
     needs("activity_log:read", "ListFeatureFlagActivity"),
     needs("project:read", "GetProject"),
@@ -99,6 +107,9 @@ impl Operation {
             "ListFeatureFlagVersions",
             "GetFeatureFlagVersion",
             "RestoreFeatureFlagVersion",
+            "EnrichUsageDashboard",
+            "CreateUsageDashboard",
+            "GetDashboard",
         ];
         self.name.contains("{id}") || rpcs.contains(&self.name)
     }
@@ -216,6 +227,15 @@ impl Service {
             }
             "BulkUpdateFeatureFlagTags" => {
                 call!(flags.bulk_update_feature_flag_tags(BulkUpdateFeatureFlagTagsRequest {}))
+            }
+            "EnrichUsageDashboard" => {
+                call!(flags.enrich_usage_dashboard(EnrichUsageDashboardRequest { id }))
+            }
+            "CreateUsageDashboard" => {
+                call!(flags.create_usage_dashboard(CreateUsageDashboardRequest { id }))
+            }
+            "GetDashboard" => {
+                call!(flags.get_dashboard(GetDashboardRequest { dashboard_id: id }))
             }
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {
