@@ -101,7 +101,7 @@ impl Services {
         if !sorted.deleted.is_empty() {
             let ids: Vec<i64> = sorted.deleted.iter().map(|flag| flag.id).collect();
             write.delete_flags(&ids, &sorted.renamed, caller.user_id, now).await?;
-            let rows = sorted.deleted.iter().map(|flag| deletion_of(flag)).collect();
+            let rows = sorted.deleted.iter().map(deletion_of).collect();
             write.log_all(rows, caller.user_id, now).await?;
             self.commit(write, now).await?;
         }

@@ -11,6 +11,7 @@ mod support;
 
 mod access;
 mod activity;
+mod api_coverage;
 mod bulk_delete;
 mod bulk_keys;
 mod bulk_tags;

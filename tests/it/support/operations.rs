@@ -2,14 +2,16 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
-    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
+    ArchiveFeatureFlagRequest, BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest,
+    BulkUpdateFeatureFlagTagsRequest, CreateFeatureFlagRequest, CreateUsageDashboardRequest,
+    DeleteFeatureFlagRequest, DisableFeatureFlagRequest, EnableFeatureFlagRequest,
     EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
     GetDashboardRequest, GetEvaluationReasonsRequest, GetFeatureFlagRequest,
     GetFeatureFlagStatusRequest, GetFeatureFlagVersionRequest, GetProjectRequest,
-    GetRemoteConfigRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
-    ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest, ListMyFlagsRequest,
-    RestoreFeatureFlagVersionRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
+    GetRemoteConfigRequest, ListActivityRequest, ListDependentFlagsRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
+    ListMatchingFeatureFlagIdsRequest, ListMyFlagsRequest, RestoreFeatureFlagVersionRequest,
+    UnarchiveFeatureFlagRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -33,13 +35,19 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 47] = [
+pub(crate) const OPERATIONS: [Operation; 59] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
     needs("feature_flag:write", "PATCH feature_flags/{id}/"),
     needs("feature_flag:write", "PUT feature_flags/{id}/"),
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
+    needs("feature_flag:read", "GET feature_flags/matching_ids/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/dependent_flags/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/enable/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/disable/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/archive/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/unarchive/"),
     needs("feature_flag:read", "GET feature_flags/{id}/status/"),
     needs("feature_flag:read", "GET feature_flags/{id}/remote_config/"),
     needs("feature_flag:read", "GET feature_flags/{id}/versions/"),
@@ -63,6 +71,12 @@ pub(crate) const OPERATIONS: [Operation; 47] = [
     needs("feature_flag:read", "GetFeatureFlag"),
     needs("feature_flag:write", "UpdateFeatureFlag"),
     needs("feature_flag:write", "DeleteFeatureFlag"),
+    needs("feature_flag:read", "ListMatchingFeatureFlagIds"),
+    needs("feature_flag:read", "ListDependentFlags"),
+    needs("feature_flag:write", "EnableFeatureFlag"),
+    needs("feature_flag:write", "DisableFeatureFlag"),
+    needs("feature_flag:write", "ArchiveFeatureFlag"),
+    needs("feature_flag:write", "UnarchiveFeatureFlag"),
     needs("feature_flag:read", "GetFeatureFlagStatus"),
     needs("feature_flag:read", "GetRemoteConfig"),
     needs("feature_flag:read", "ListFeatureFlagVersions"),
@@ -101,6 +115,11 @@ impl Operation {
             "GetFeatureFlag",
             "UpdateFeatureFlag",
             "DeleteFeatureFlag",
+            "ListDependentFlags",
+            "EnableFeatureFlag",
+            "DisableFeatureFlag",
+            "ArchiveFeatureFlag",
+            "UnarchiveFeatureFlag",
             "GetFeatureFlagStatus",
             "GetRemoteConfig",
             "ListFeatureFlagActivity",
@@ -197,6 +216,24 @@ impl Service {
             })),
             "DeleteFeatureFlag" => {
                 call!(flags.delete_feature_flag(DeleteFeatureFlagRequest { id }))
+            }
+            "ListMatchingFeatureFlagIds" => {
+                call!(flags.list_matching_feature_flag_ids(ListMatchingFeatureFlagIdsRequest {}))
+            }
+            "ListDependentFlags" => {
+                call!(flags.list_dependent_flags(ListDependentFlagsRequest { id }))
+            }
+            "EnableFeatureFlag" => {
+                call!(flags.enable_feature_flag(EnableFeatureFlagRequest { id }))
+            }
+            "DisableFeatureFlag" => {
+                call!(flags.disable_feature_flag(DisableFeatureFlagRequest { id }))
+            }
+            "ArchiveFeatureFlag" => {
+                call!(flags.archive_feature_flag(ArchiveFeatureFlagRequest { id }))
+            }
+            "UnarchiveFeatureFlag" => {
+                call!(flags.unarchive_feature_flag(UnarchiveFeatureFlagRequest { id }))
             }
             "GetFeatureFlagStatus" => {
                 call!(flags.get_feature_flag_status(GetFeatureFlagStatusRequest { id }))
