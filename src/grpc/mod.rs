@@ -7,6 +7,7 @@
 mod activity;
 mod bulk;
 mod deadline;
+mod directory;
 mod evaluation;
 mod feature_flags;
 mod projects;
@@ -32,7 +33,7 @@ use crate::{
     wire::{
         self,
         v1::{
-            directory_service_server::{DirectoryService, DirectoryServiceServer},
+            directory_service_server::DirectoryServiceServer,
             evaluation_service_server::EvaluationServiceServer,
             feature_flag_service_server::FeatureFlagServiceServer,
             ingest_service_server::{IngestService, IngestServiceServer},
@@ -60,10 +61,6 @@ struct Grpc(Services);
 
 /// What a method comes to.
 type Answer<T> = Result<Response<T>, Status>;
-
-/// Persons, groups and cohorts; not built yet.
-#[tonic::async_trait]
-impl DirectoryService for Grpc {}
 
 /// Events; not built yet.
 #[tonic::async_trait]

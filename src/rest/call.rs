@@ -49,6 +49,11 @@ impl Reply {
     pub(super) fn created(body: Value) -> Result<Self> {
         Ok(Self { status: StatusCode::CREATED, body })
     }
+
+    /// 204, without a body.
+    pub(super) fn no_content() -> Result<Self> {
+        Ok(Self { status: StatusCode::NO_CONTENT, body: Value::Null })
+    }
 }
 
 impl Call {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     call::{Call, Reply},
-    offset,
+    pages,
 };
 use crate::{
     model::{
@@ -19,13 +19,11 @@ use crate::{
     },
 };
 
-const A_PAGE: u64 = 100;
-
 pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
-    let wanted = offset::wanted(&call, A_PAGE);
+    let wanted = pages::wanted(&call);
     let page =
         services.list_flags(&*call.caller()?, &call.project()?, &call.params(), wanted).await?;
-    Reply::ok(offset::answer(&call, &page, ShownFlag::to_json))
+    pages::reply(&call, &page, ShownFlag::to_json)
 }
 
 pub(super) async fn matching_ids(services: Services, call: Call) -> Result<Reply> {

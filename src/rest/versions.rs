@@ -2,7 +2,7 @@
 
 use super::{
     call::{Call, Reply},
-    offset,
+    pages,
 };
 use crate::{
     model::{
@@ -11,8 +11,6 @@ use crate::{
     },
     service::Services,
 };
-
-const A_PAGE: u64 = 100;
 
 pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
     let caller = call.caller()?;
@@ -23,9 +21,9 @@ pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
 
 pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
     let caller = call.caller()?;
-    let wanted = offset::wanted(&call, A_PAGE);
+    let wanted = pages::wanted(&call);
     let page = services.flag_versions(&caller, &call.project()?, call.id("id")?, wanted).await?;
-    Reply::ok(offset::answer(&call, &page, VersionSummary::to_json))
+    pages::reply(&call, &page, VersionSummary::to_json)
 }
 
 pub(super) async fn restore(services: Services, call: Call) -> Result<Reply> {

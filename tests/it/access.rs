@@ -31,6 +31,7 @@ both_databases! {
 
 /// The one thing that each refusal must leave as it was.
 async fn everyones(service: &Service) -> i64 {
+    service.people().await;
     let id = service.create_for_everyone("everyones").await;
     // So that what it delivers can be asked for as well.
     service.patch(id, json!({"is_remote_configuration": true})).await;
@@ -120,7 +121,7 @@ async fn a_key_without_the_scope_is_told_which_one(service: &Service) {
     let before = service.totals().await;
     let granted = [
         "activity_log:read,project:write,person:write,cohort:write",
-        "feature_flag:read,project:read",
+        "feature_flag:read,project:read,person:read,cohort:read",
         "feature_flag:write",
     ];
     let covers = |granted: &str, wanted: &str| {
@@ -144,6 +145,10 @@ async fn a_key_with_the_scope_alone_is_let_in(service: &Service) {
         "feature_flag:read",
         "feature_flag:write",
         "activity_log:read",
+        "person:read",
+        "person:write",
+        "cohort:read",
+        "cohort:write",
         "project:read",
         "project:write",
     ];

@@ -57,7 +57,8 @@ fn every_rpc_and_every_path_of_the_contract_is_listed_once() {
     let service = pool.get_service_by_name(SERVICE).unwrap();
     let mut rpcs: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
     let mut listed: Vec<_> = lines().into_iter().map(|line| line.rpc).collect();
-    (rpcs.sort(), listed.sort());
+    rpcs.sort();
+    listed.sort();
     assert_eq!(listed, rpcs);
     let bound: BTreeSet<_> = of_service()
         .map(|binding| {

@@ -3,6 +3,7 @@
 mod activity;
 mod bulk;
 mod dashboard;
+mod directory;
 mod filter;
 mod filters;
 mod flag;
@@ -15,6 +16,7 @@ mod version;
 pub use activity::{activity, activity_filter, flag_activity_filter};
 pub use bulk::{deletion_body, ids_body, rollout, tags_body};
 pub use dashboard::dashboard;
+pub use directory::{cohort, created_cohort, group, group_type, person, updated_cohort};
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag, minimal_flag, status};
 pub use input::{FlagInput, created, updated};

@@ -1,24 +1,29 @@
-//! Lists that page by `limit` and `offset`: `{"count", "next", "previous", "results"}`.
+//! Lists over REST: `limit` and `offset` in, `{"count", "next", "previous", "results"}` out.
 
 use serde_json::{Value, json};
 
-use super::call::Call;
-use crate::service::page::{Page, Wanted};
+use super::call::{Call, Reply};
+use crate::{
+    model::error::Result,
+    service::page::{Page, Wanted},
+};
 
-/// The part of a list that the query asks for, `a_page` of it without other word.
-pub(super) fn wanted(call: &Call, a_page: u64) -> Wanted {
-    let limit = number(call, "limit").filter(|limit| *limit > 0).unwrap_or(a_page);
+const A_PAGE: u64 = 100;
+
+/// The part of a list that a request asks for.
+pub(super) fn wanted(call: &Call) -> Wanted {
+    let limit = number(call, "limit").filter(|limit| *limit > 0).unwrap_or(A_PAGE);
     Wanted::new(number(call, "offset").unwrap_or(0), limit)
 }
 
-/// The answer, each result shown by `show`.
-pub(super) fn answer<T>(call: &Call, page: &Page<T>, show: impl Fn(&T) -> Value) -> Value {
-    json!({
+/// A page, with links to those beside it.
+pub(super) fn reply<T>(call: &Call, page: &Page<T>, show: impl Fn(&T) -> Value) -> Result<Reply> {
+    Reply::ok(json!({
         "count": page.total,
         "next": next(call, page),
         "previous": previous(call, page.wanted),
         "results": page.results.iter().map(show).collect::<Vec<_>>(),
-    })
+    }))
 }
 
 /// A parameter that is no number counts as not sent (management-api 3.7).
