@@ -23,6 +23,7 @@ pub mod history;
 pub mod json;
 pub mod link;
 pub mod listed;
+pub mod numbers;
 pub mod people;
 pub mod person;
 pub mod project;

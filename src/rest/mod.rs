@@ -10,6 +10,7 @@ mod body;
 mod bulk;
 mod call;
 mod cohorts;
+mod dashboard_page;
 mod dashboards;
 mod error;
 mod feature_flags;
