@@ -230,9 +230,15 @@ impl Flag {
         self.runtime
     }
 
-    /// False for a flag no caller is answered about, whoever asks.
-    pub(super) fn is_served(&self) -> bool {
-        self.active && !self.deleted && !self.has_encrypted_payloads
+    /// False for a flag no caller is answered about, whoever asks; one with encrypted payloads
+    /// is such a flag but for those who manage it.
+    pub(super) fn is_served(&self, encrypted_too: bool) -> bool {
+        self.active && !self.deleted && (encrypted_too || !self.has_encrypted_payloads)
+    }
+
+    /// True for a flag that is there but off.
+    pub fn is_switched_off(&self) -> bool {
+        !self.active && !self.deleted
     }
 
     /// True if the flag is evaluated in one of `contexts`; either side naming

@@ -62,6 +62,8 @@ pub struct Audience<'a> {
     pub evaluation_contexts: &'a [String],
     /// True if only flags that target surveys are wanted.
     pub survey_only: bool,
+    /// True if flags with encrypted payloads are wanted as well: for those who manage them.
+    pub encrypted_too: bool,
 }
 
 /// Which flags to evaluate.
@@ -86,7 +88,7 @@ pub struct Evaluation<'f> {
 impl Audience<'_> {
     /// True if the audience is answered about the flag.
     pub fn admits(&self, flag: &Flag) -> bool {
-        flag.is_served()
+        flag.is_served(self.encrypted_too)
             && self.runtime.admits(flag.runtime())
             && flag.is_in_context(self.evaluation_contexts)
             && (!self.survey_only || flag.key().starts_with(SURVEY_PREFIX))

@@ -237,7 +237,7 @@ impl FlagSet {
 /// The flags that a flag reads. One that is never served is false whatever it
 /// reads, so it reads nothing.
 fn read_by(flag: &Flag) -> &[i64] {
-    if flag.is_served() { flag.dependencies() } else { &[] }
+    if flag.is_served(true) { flag.dependencies() } else { &[] }
 }
 
 #[cfg(test)]

@@ -4,17 +4,21 @@
 //! Operations that are part of the contract and not built yet answer
 //! `UNIMPLEMENTED`, from the generated default.
 
+mod activity;
+mod bulk;
 mod deadline;
 mod directory;
 mod evaluation;
 mod feature_flags;
 mod ingest;
 mod projects;
+mod reasons;
 mod status;
+mod versions;
 
 use std::sync::Arc;
 
-use tonic::{Request, Status, codec::CompressionEncoding, service::Routes};
+use tonic::{Request, Response, Status, codec::CompressionEncoding, service::Routes};
 use tonic_health::server::HealthReporter;
 
 pub use deadline::DeadlineLayer;
@@ -55,6 +59,9 @@ pub struct OverWeb;
 /// The services of the contract over the same use-cases that REST calls.
 #[derive(Clone, Debug)]
 struct Grpc(Services);
+
+/// What a method comes to.
+type Answer<T> = Result<Response<T>, Status>;
 
 /// Every gRPC service, with reflection and health.
 ///

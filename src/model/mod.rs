@@ -3,6 +3,8 @@
 
 pub mod activity;
 pub mod api_key;
+pub mod bulk;
+pub mod bulk_tags;
 pub mod caller;
 pub mod cohort;
 pub mod conflict;
@@ -18,6 +20,7 @@ pub mod flag;
 pub mod flag_filter;
 pub mod group;
 pub mod guards;
+pub mod history;
 pub mod json;
 pub mod link;
 pub mod listed;
@@ -27,6 +30,7 @@ pub mod person;
 pub mod persons;
 pub mod project;
 pub mod property_history;
+pub mod reasons;
 pub mod shown;
 pub mod sketch;
 pub mod status;

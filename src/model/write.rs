@@ -344,7 +344,7 @@ fn choice_or_null(body: &Object, name: &str, allowed: &[&str]) -> Result<Option<
 }
 
 /// A list of at most so many items.
-fn bounded<'a>(attr: &str, value: &'a Value, most: usize) -> Result<&'a [Value]> {
+pub(super) fn bounded<'a>(attr: &str, value: &'a Value, most: usize) -> Result<&'a [Value]> {
     let items = fields::list(attr, value)?;
     if items.len() > most {
         let detail = format!("Ensure this field has no more than {most} elements.");
@@ -354,19 +354,21 @@ fn bounded<'a>(attr: &str, value: &'a Value, most: usize) -> Result<&'a [Value]>
 }
 
 fn tags(value: &Value) -> Result<Vec<String>> {
-    let names = bounded("tags", value, MOST_TAGS)?
-        .iter()
-        .map(|tag| match tag {
-            Value::String(text) if text.chars().count() > MAX_LABEL_LENGTH => {
-                let detail =
-                    format!("Ensure this field has no more than {MAX_LABEL_LENGTH} characters.");
-                Err(Error::field("tags", "max_length", detail))
-            }
-            Value::String(_) => fields::text("tags", tag),
-            _ => Err(Error::field("tags", "invalid_input", "Not a valid string.")),
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(labels(names))
+    let names = bounded("tags", value, MOST_TAGS)?.iter().map(|tag| label("tags", tag));
+    names.collect::<Result<Vec<_>>>().map(labels)
+}
+
+/// A tag as it was typed, trimmed; only text can be one.
+pub(super) fn label(attr: &str, value: &Value) -> Result<String> {
+    match value {
+        Value::String(text) if text.chars().count() > MAX_LABEL_LENGTH => {
+            let detail =
+                format!("Ensure this field has no more than {MAX_LABEL_LENGTH} characters.");
+            Err(Error::field(attr, "max_length", detail))
+        }
+        Value::String(_) => fields::text(attr, value),
+        _ => Err(Error::field(attr, "invalid_input", "Not a valid string.")),
+    }
 }
 
 fn contexts(value: &Value) -> Result<Vec<String>> {
@@ -388,7 +390,7 @@ fn contexts(value: &Value) -> Result<Vec<String>> {
 }
 
 /// Trimmed, lower-cased, each once, sorted (3.6).
-fn labels(names: Vec<String>) -> Vec<String> {
+pub(super) fn labels(names: Vec<String>) -> Vec<String> {
     let mut labels: Vec<_> = names.into_iter().map(|name| name.trim().to_lowercase()).collect();
     labels.retain(|label| !label.is_empty());
     labels.sort();

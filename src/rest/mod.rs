@@ -7,6 +7,7 @@
 
 mod activity;
 mod body;
+mod bulk;
 mod call;
 mod cohorts;
 mod dashboard_page;
@@ -19,7 +20,9 @@ mod pages;
 mod paths;
 mod persons;
 mod projects;
+mod reasons;
 mod representation;
+mod versions;
 mod wires;
 
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use axum::{
 use http::Method;
 use tower_http::cors::{Any, CorsLayer};
 
+pub use links::Forwarded;
 pub use paths::{Binding, bindings};
 
 use crate::{

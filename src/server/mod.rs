@@ -3,19 +3,23 @@
 
 mod accept;
 mod dispatch;
+mod forwarded;
 mod ops;
 mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum::middleware::from_fn_with_state;
 use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::{HealthReporter, health_reporter};
 
+use forwarded::{TrustedProxies, forwarded};
+
 use crate::{
     auth::Authenticator,
     clock::Clock,
-    config::ServeSettings,
+    config::{ServeSettings, Switch},
     encryption::{Encryptor, keys},
     grpc,
     model::error::Error,
@@ -89,6 +93,10 @@ impl Server {
         let snapshots = Snapshots::new(store.clone());
         telemetry.observe_facts_reads(snapshots.facts_reads());
         let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
+        let services = match settings.rate_limits {
+            Switch::On => services.with_rate_limits(),
+            Switch::Off => services,
+        };
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
         if let Err(error) = snapshots.warm().await {
             // What the first start made must still be shown; polling reads the rest.
@@ -104,7 +112,8 @@ impl Server {
         let (health, health_service) = health_reporter();
         let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;
         let rest = rest::router(services, rest_settings(&settings));
-        let app = dispatch::app(rest, routes.add_service(health_service), authenticator, telemetry);
+        let app = dispatch::app(rest, routes.add_service(health_service), authenticator, telemetry)
+            .layer(from_fn_with_state(TrustedProxies::new(settings.trusted_proxies), forwarded));
         let address = local(&listener)?;
         let ops_address = local(&ops)?;
         tasks.spawn(accept::run(listener, app, tls, stop.clone(), tasks.clone()));

@@ -89,6 +89,7 @@ impl Service {
         Self::on_sqlite_with(&[]).await
     }
 
+    /// As [`Self::on_sqlite`], with these settings.
     pub(crate) async fn on_sqlite_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = sqlite_url(&folder, "flagstaff.db");
