@@ -234,6 +234,11 @@ impl Flag {
         self.active && !self.deleted && !self.has_encrypted_payloads
     }
 
+    /// The contexts the flag is evaluated in; none for everywhere.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = &str> {
+        self.contexts.iter().map(|context| &**context)
+    }
+
     /// True if the flag is evaluated in one of `contexts`; either side naming
     /// none means everywhere.
     pub(super) fn is_in_context(&self, contexts: &[String]) -> bool {

@@ -68,10 +68,19 @@ impl Graph {
 
     /// The nodes of `roots` and all they read, each after what it reads.
     pub(super) fn required(&self, roots: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        self.required_beyond(|_| false, roots)
+    }
+
+    /// The same without the nodes that are `known`, and without what only they read.
+    pub(super) fn required_beyond(
+        &self,
+        known: impl Fn(usize) -> bool,
+        roots: impl IntoIterator<Item = usize>,
+    ) -> Vec<usize> {
         let mut pending: Vec<usize> = roots.into_iter().collect();
         let mut seen: HashSet<usize> = HashSet::new();
         while let Some(node) = pending.pop() {
-            if seen.insert(node) {
+            if !known(node) && seen.insert(node) {
                 pending.extend(&self.reads[node]);
             }
         }

@@ -23,6 +23,8 @@ mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod grammar;
+#[cfg(test)]
+mod laws;
 mod outcome;
 mod property;
 mod reason;
@@ -31,6 +33,7 @@ mod scene;
 mod set;
 mod standing;
 mod subject;
+mod work;
 
 use chrono::{DateTime, Utc};
 
@@ -99,7 +102,8 @@ pub fn evaluate<'f>(
     now: DateTime<Utc>,
 ) -> Evaluation<'f> {
     let scene = Scene::new(set, subject, now);
-    let audience = &selection.audience;
+    let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
+    let audience = &Audience { evaluation_contexts: &contexts, ..selection.audience };
     let standings = match selection.flag_keys {
         None => Standings::of(set, set.graph().order(), &scene, audience),
         Some(keys) => {

@@ -102,17 +102,18 @@ impl CohortSet {
         known: &mut Vec<Option<bool>>,
     ) -> bool {
         known.resize(self.cohorts.len(), None);
-        let mut evaluate = |at: usize| {
+        let evaluate = |at: usize, known: &mut Vec<Option<bool>>| {
             let scope = Scope { set: self, subject, terms, known };
             let is_member = known[at].unwrap_or_else(|| scope.is_member(&self.cohorts[at]));
             *known[at].insert(is_member)
         };
         if !self.graph.reads(at).is_empty() {
-            for read in self.graph.required(self.graph.reads(at).iter().copied()) {
-                evaluate(read);
+            let reads = self.graph.reads(at).iter().copied();
+            for read in self.graph.required_beyond(|at| known[at].is_some(), reads) {
+                evaluate(read, known);
             }
         }
-        evaluate(at)
+        evaluate(at, known)
     }
 }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
+use crate::engine::work::{BYTES, Work};
+
 /// A string itself, anything else its compact JSON with sorted keys.
 ///
 /// Numbers keep the distinction `1` and `1.0` but not their spelling: `1e2`
@@ -16,6 +18,57 @@ pub(in crate::engine) fn form(value: &Value) -> Cow<'_, str> {
         Value::Bool(false) => Cow::Borrowed("false"),
         Value::Number(number) => number_form(number),
         Value::Array(_) | Value::Object(_) => Cow::Owned(canonical(value).to_string()),
+    }
+}
+
+/// About the bytes that making the string form takes.
+///
+/// Lists and objects have to be walked, which is work too; the walk ends where
+/// there is none left, with more than anything could cost.
+pub(super) fn extent(value: &Value, work: &Work) -> u64 {
+    match value {
+        Value::String(text) => text.len() as u64,
+        Value::Null | Value::Bool(_) => 0,
+        Value::Number(number) => number.as_str().len() as u64,
+        Value::Array(_) | Value::Object(_) => {
+            let mut walk = Walk { bytes: 0, most: work.left().saturating_mul(BYTES) };
+            let is_whole = walk.visit(value);
+            work.charge(walk.bytes / WALKED_BYTES);
+            if is_whole { walk.bytes } else { u64::MAX }
+        }
+    }
+}
+
+/// What making the form of one value takes beside its own text, in bytes.
+const ENTRY_BYTES: u64 = 64;
+
+/// Bytes walked over, not made, for one unit of work.
+const WALKED_BYTES: u64 = 1_024;
+
+struct Walk {
+    bytes: u64,
+    most: u64,
+}
+
+impl Walk {
+    /// Adds up a value; false where the walk ends early.
+    fn visit(&mut self, value: &Value) -> bool {
+        self.bytes += ENTRY_BYTES;
+        self.bytes <= self.most
+            && match value {
+                Value::String(text) => self.add(text),
+                Value::Number(number) => self.add(number.as_str()),
+                Value::Array(items) => items.iter().all(|item| self.visit(item)),
+                Value::Object(entries) => {
+                    entries.iter().all(|(key, value)| self.add(key) && self.visit(value))
+                }
+                Value::Null | Value::Bool(_) => true,
+            }
+    }
+
+    fn add(&mut self, text: &str) -> bool {
+        self.bytes += text.len() as u64;
+        self.bytes <= self.most
     }
 }
 
@@ -61,5 +114,22 @@ fn canonical(value: &Value) -> Value {
             entries.into_iter().collect()
         }
         plain => plain.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_walk_ends_where_no_work_is_left() {
+        let work = Work::default();
+        let wide = json!(vec![1; 10_000]);
+        assert_eq!(extent(&wide, &work), 64 + 10_000 * 65);
+        work.charge(work.left() - 10);
+        assert_eq!(extent(&wide, &work), u64::MAX);
+        assert_eq!(work.left(), 10, "the little that was walked cost next to nothing");
     }
 }
