@@ -8,6 +8,7 @@
 
 mod changes;
 mod compile;
+pub(crate) mod people;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,6 +16,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 pub use changes::follow;
+use people::People;
 
 use crate::{
     auth::{Secret, TokenKind},
@@ -42,6 +44,7 @@ pub struct Snapshots {
     held: Arc<ArcSwap<Held>>,
     /// Adding and removing projects copies the index, one at a time.
     index: Arc<Mutex<()>>,
+    people: People,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,7 +64,12 @@ impl Snapshots {
     /// Holds nothing yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, held: Arc::default(), index: Arc::default() }
+        Self { store, held: Arc::default(), index: Arc::default(), people: People::default() }
+    }
+
+    /// What is kept for a moment of people and groups.
+    pub(crate) fn people(&self) -> &People {
+        &self.people
     }
 
     /// Reads every project, so that evaluation outlives the database from the first moment.

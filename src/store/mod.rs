@@ -8,6 +8,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod changes;
+mod cohorts;
 mod connect;
 pub(crate) mod dashboards;
 mod entity;
@@ -16,10 +17,13 @@ mod flag_links;
 pub(crate) mod flag_list;
 mod flags;
 mod flags_labels;
+mod groups;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
 mod names;
+#[allow(dead_code, reason = "ingestion and cohort members come to use it")]
+pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
 pub(crate) mod users;
@@ -56,6 +60,9 @@ pub struct Store {
     url: String,
     reachable: Reachability,
 }
+
+/// A transaction as use-cases hold it: begun, written in and committed by the store.
+pub(crate) type Transaction = DatabaseTransaction;
 
 /// Whether the last look at the database succeeded. Shared by all clones of a store.
 #[derive(Clone, Debug, Default)]

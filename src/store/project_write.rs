@@ -26,7 +26,9 @@ use crate::model::{error::Result, project::Project};
 pub(crate) enum Kind {
     /// A feature flag.
     Flag,
-    /// The project's own settings.
+    /// A cohort.
+    Cohort,
+    /// The project's own settings and group types.
     Project,
 }
 
@@ -34,8 +36,14 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Flag => "flag",
+            Self::Cohort => "cohort",
             Self::Project => "project",
         }
+    }
+
+    /// The kind with this name; `None` for one of a newer release.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Flag, Self::Cohort, Self::Project].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -10,6 +10,7 @@
 mod support;
 
 mod access;
+mod cohort_targeting;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
