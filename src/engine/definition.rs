@@ -67,6 +67,8 @@ pub(super) type Malformed = &'static str;
 /// What a flag decides by.
 #[derive(Debug)]
 pub(super) struct Rules {
+    /// What rollouts and variants hash before an identifier.
+    pub(super) prefix: Box<str>,
     pub(super) conditions: Box<[Condition]>,
     pub(super) variants: Box<[Variant]>,
     /// The payload of a flag that is on without a variant.

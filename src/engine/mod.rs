@@ -25,6 +25,7 @@ mod fixtures;
 pub mod grammar;
 #[cfg(test)]
 mod laws;
+mod lookup;
 mod outcome;
 mod property;
 mod reason;

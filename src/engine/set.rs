@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use super::cohort::{Cohort, CohortSet};
 use super::definition::Flag;
 use super::dependency::Graph;
+use super::lookup::Map;
 use super::property::{Matching, Terms};
 use super::work::Work;
 
@@ -38,14 +39,14 @@ pub struct FlagSet {
 /// Where flags stand in their list, and in what order they are decided.
 #[derive(Debug)]
 struct Index {
-    by_key: HashMap<Arc<str>, usize>,
-    by_id: HashMap<i64, usize>,
+    by_key: Map<Arc<str>, usize>,
+    by_id: Map<i64, usize>,
     graph: Graph,
 }
 
 impl Index {
     fn of(flags: &[Arc<Flag>]) -> Self {
-        let by_id: HashMap<i64, usize> =
+        let by_id: Map<i64, usize> =
             flags.iter().enumerate().map(|(at, flag)| (flag.id(), at)).collect();
         // A deleted flag may share its key with the one that took its place.
         let live = flags.iter().enumerate().filter(|(_, flag)| !flag.is_deleted());
@@ -216,7 +217,7 @@ fn read_by(flag: &Flag) -> &[i64] {
 }
 
 /// Their positions.
-fn reads(flag: &Flag, positions: &HashMap<i64, usize>) -> Box<[usize]> {
+fn reads(flag: &Flag, positions: &Map<i64, usize>) -> Box<[usize]> {
     read_by(flag).iter().filter_map(|id| positions.get(id).copied()).collect()
 }
 

@@ -17,10 +17,7 @@ pub(crate) struct Cost {
 impl Cost {
     pub(crate) fn from_json(record: &Value) -> Option<Self> {
         let number = |name: &str| record.get(name)?.as_f64();
-        Some(Self {
-            instructions: number("instructions")?,
-            allocations: number("allocations")?,
-        })
+        Some(Self { instructions: number("instructions")?, allocations: number("allocations")? })
     }
 }
 
@@ -32,6 +29,8 @@ pub(crate) fn cost(case: &str) -> Result<Cost, Box<dyn Error>> {
     let profile = folder.path().join("profile");
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured_rounds*"])
+        // Costs are collected in there alone; calls are counted from the start, unless zeroed.
+        .arg("--zero-before=*measured_rounds*")
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(std::env::current_exe()?)
         .args(["measure", case])

@@ -54,7 +54,10 @@ fn measured_rounds(case: &Case) {
 fn compare() -> Result<ExitCode, Box<dyn Error>> {
     let budget: Map<String, Value> = serde_json::from_str(&std::fs::read_to_string(file())?)?;
     let mut is_kept = true;
-    println!("{:<16}{:>14}{:>10}{:>8}{:>14}", "case", "instructions", "recorded", "%", "allocations");
+    println!(
+        "{:<16}{:>14}{:>10}{:>8}{:>14}",
+        "case", "instructions", "recorded", "%", "allocations"
+    );
     for name in NAMES {
         let cost = callgrind::cost(name)?;
         let known = budget.get(name).and_then(Cost::from_json);

@@ -1,11 +1,11 @@
 //! A project's cohorts, and who is in them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Body, Cohort, Leaf, Node};
 use crate::engine::dependency::Graph;
+use crate::engine::lookup::Map;
 use crate::engine::property::Terms;
 use crate::engine::reason::Failure;
 use crate::engine::subject::Subject;
@@ -14,7 +14,7 @@ use crate::engine::subject::Subject;
 #[derive(Debug)]
 pub(in crate::engine) struct CohortSet {
     cohorts: Vec<Arc<Cohort>>,
-    positions: HashMap<i64, usize>,
+    positions: Map<i64, usize>,
     graph: Graph,
     traits: Vec<Traits>,
 }
@@ -41,7 +41,7 @@ pub(in crate::engine) type Memberships = RefCell<Vec<Option<bool>>>;
 
 impl CohortSet {
     pub(in crate::engine) fn new(cohorts: Vec<Arc<Cohort>>) -> Self {
-        let positions: HashMap<i64, usize> =
+        let positions: Map<i64, usize> =
             cohorts.iter().enumerate().map(|(at, cohort)| (cohort.id, at)).collect();
         let leaves: Vec<Vec<&Leaf>> = cohorts.iter().map(|cohort| cohort.leaves()).collect();
         let nested = |leaf: &&Leaf| match leaf {
@@ -147,7 +147,7 @@ impl Traits {
 fn own_traits(
     cohort: &Cohort,
     leaves: &[&Leaf],
-    positions: &HashMap<i64, usize>,
+    positions: &Map<i64, usize>,
     is_cyclic: bool,
 ) -> Traits {
     let is_lost = |leaf: &&Leaf| matches!(leaf, Leaf::Cohort(id, _) if !positions.contains_key(id));

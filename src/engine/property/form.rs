@@ -72,19 +72,27 @@ impl Walk {
     }
 }
 
-/// Lower-cases as `exact` does: all of Unicode, copying only when needed.
-pub(super) fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
-    let lower_ascii = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
-    if text.bytes().all(lower_ascii) { text } else { Cow::Owned(text.to_lowercase()) }
+/// Hands on the text lower-cased as `exact` does: all of Unicode.
+pub(super) fn lowered<T>(text: Cow<'_, str>, use_it: impl FnOnce(&str) -> T) -> T {
+    if text.is_ascii() { ascii_lowered(text, use_it) } else { use_it(&text.to_lowercase()) }
 }
 
-/// Lower-cases as the contains family does: ASCII only.
-pub(super) fn lower_ascii(text: Cow<'_, str>) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        text
+/// Hands on the text lower-cased as the contains family does: ASCII only.
+///
+/// What is short is lower-cased on the stack, since every filter does it.
+pub(super) fn ascii_lowered<T>(text: Cow<'_, str>, use_it: impl FnOnce(&str) -> T) -> T {
+    let mut short = [0; 128];
+    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return use_it(&text);
     }
+    if let Some(place) = short.get_mut(..text.len()) {
+        place.copy_from_slice(text.as_bytes());
+        place.make_ascii_lowercase();
+        if let Ok(lower) = str::from_utf8(place) {
+            return use_it(lower);
+        }
+    }
+    use_it(&text.to_ascii_lowercase())
 }
 
 fn number_form(number: &Number) -> Cow<'_, str> {

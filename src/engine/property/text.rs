@@ -41,15 +41,16 @@ impl Containment {
     }
 
     pub(super) fn hits(&self, property: &Value) -> bool {
-        let text = form::lower_ascii(form::form(property));
-        self.needles.iter().any(|needle| match self.place {
-            Place::Anywhere => text.contains(&**needle),
-            Place::Start => text.starts_with(&**needle),
-            Place::End => text.ends_with(&**needle),
+        form::ascii_lowered(form::form(property), |text| {
+            self.needles.iter().any(|needle| match self.place {
+                Place::Anywhere => text.contains(&**needle),
+                Place::Start => text.starts_with(&**needle),
+                Place::End => text.ends_with(&**needle),
+            })
         })
     }
 }
 
 fn needle(value: &Value) -> Box<str> {
-    form::lower_ascii(form::form(value)).into()
+    form::ascii_lowered(form::form(value), |lower| lower.into())
 }

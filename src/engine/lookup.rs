@@ -1,0 +1,12 @@
+//! Maps and sets that are filled from definitions and then only looked into.
+//!
+//! What callers send is never put into one, so nobody can choose what collides,
+//! and a hash that is quicker than the standard one will do.
+
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::RandomState;
+
+pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
+
+pub(super) type Set<T> = HashSet<T, RandomState>;
