@@ -9,7 +9,10 @@ use std::collections::VecDeque;
 use super::lookup::Set;
 
 /// Nodes in an order in which each follows what it reads.
-#[derive(Clone, Debug)]
+///
+/// What is no node reads nothing: whoever has more things than the graph has nodes may ask
+/// about those too.
+#[derive(Debug, Default)]
 pub(super) struct Graph {
     /// For each node, the nodes it reads.
     reads: Vec<Box<[usize]>>,
@@ -42,17 +45,6 @@ impl Graph {
         Self { reads, order, rank, cyclic }
     }
 
-    /// The graph with one more node, which reads nothing and which nothing reads.
-    pub(super) fn with_lone_node(&self) -> Self {
-        let node = self.reads.len();
-        let mut graph = self.clone();
-        graph.reads.push(Box::default());
-        graph.rank.push(graph.order.len());
-        graph.order.push(node);
-        graph.cyclic.push(false);
-        graph
-    }
-
     /// Every node, each after what it reads; participants of cycles anywhere.
     pub(super) fn order(&self) -> &[usize] {
         &self.order
@@ -60,12 +52,12 @@ impl Graph {
 
     /// The nodes that `node` reads.
     pub(super) fn reads(&self, node: usize) -> &[usize] {
-        &self.reads[node]
+        self.reads.get(node).map_or(&[], |reads| reads)
     }
 
     /// True for a node that reads itself, directly or through others.
     pub(super) fn is_cyclic(&self, node: usize) -> bool {
-        self.cyclic[node]
+        self.cyclic.get(node).is_some_and(|cyclic| *cyclic)
     }
 
     /// The nodes of `roots` and all they read, each after what it reads.
@@ -83,11 +75,11 @@ impl Graph {
         let mut seen: Set<usize> = Set::default();
         while let Some(node) = pending.pop() {
             if !known(node) && seen.insert(node) {
-                pending.extend(&self.reads[node]);
+                pending.extend(self.reads(node));
             }
         }
         let mut required: Vec<usize> = seen.into_iter().collect();
-        required.sort_unstable_by_key(|&node| self.rank[node]);
+        required.sort_unstable_by_key(|&node| self.rank.get(node).copied().unwrap_or(node));
         required
     }
 }

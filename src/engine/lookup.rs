@@ -6,7 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
+use rpds::HashTrieMapSync;
 
 pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// One that shares what it can with the map that it was changed from.
+pub(super) type SharedMap<K, V> = HashTrieMapSync<K, V, RandomState>;
 
 pub(super) type Set<T> = HashSet<T, RandomState>;

@@ -106,10 +106,10 @@ pub fn evaluate<'f>(
     let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
     let audience = &Audience { evaluation_contexts: &contexts, ..selection.audience };
     let standings = match selection.flag_keys {
-        None => Standings::of(set, set.graph().order(), &scene, audience),
+        None => Standings::of(set, set.order(), &scene, audience),
         Some(keys) => {
             let asked = keys.iter().filter_map(|key| set.position(key));
-            Standings::of(set, &set.graph().required(asked), &scene, audience)
+            Standings::of(set, set.graph().required(asked), &scene, audience)
         }
     };
     let mut errors_while_computing = false;

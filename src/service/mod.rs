@@ -7,6 +7,8 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+mod dashboards;
+mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -18,21 +20,31 @@ pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
 
-use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
+pub use enrichment::UsageSeen;
+
+use crate::{
+    clock::Clock,
+    encryption::Encryptor,
+    snapshot::{Snapshots, lists::Lists},
+    store::Store,
+};
 
 /// What every use-case stands on. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Services {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
+    pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor }
+        let lists = Lists::new(store.clone());
+        Self { store, snapshots, lists, clock, encryptor, usage_seen: UsageSeen::default() }
     }
 }

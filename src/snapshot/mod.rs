@@ -8,6 +8,7 @@
 
 mod changes;
 mod compile;
+pub(crate) mod lists;
 pub(crate) mod people;
 
 use std::{collections::HashMap, sync::Arc};

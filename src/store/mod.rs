@@ -15,6 +15,8 @@ mod entity;
 mod facts;
 mod flag_links;
 pub(crate) mod flag_list;
+mod flag_outside;
+mod flag_rows;
 mod flags;
 mod flags_labels;
 mod groups;
@@ -26,6 +28,7 @@ mod names;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
+pub(crate) mod usage_series;
 pub(crate) mod users;
 
 use std::{

@@ -106,6 +106,13 @@ impl ProjectWrite {
         Ok(revision)
     }
 
+    /// Commits what evaluation does not read, such as dashboards: the revision stays, and
+    /// nobody is told.
+    pub(crate) async fn commit_unseen(self) -> Result<()> {
+        debug_assert!(self.changed.is_empty() && self.activity_added == 0 && self.flags_added == 0);
+        self.txn.commit().await.map_err(failure)
+    }
+
     async fn write_totals(&self, revision: i64) -> Result<()> {
         use project::Column;
         project::Entity::update_many()

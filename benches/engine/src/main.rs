@@ -38,11 +38,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// Runs in a process of its own, where only [`measured_rounds`] is counted.
+/// Runs in a process of its own, where callgrind counts [`measured_rounds`] alone.
+/// Prints how often as many rounds allocate.
 fn measure(name: &str) {
     let case = Case::named(name);
     // What is built when first used, such as a pattern's automaton, is not the usual cost.
     (0..PEOPLE).for_each(|round| case.ask(round));
+    let allocations =
+        allocation_counter::measure(|| (0..PEOPLE).for_each(|round| case.ask(round)));
+    println!("{}", allocations.count_total);
     measured_rounds(&case);
 }
 
