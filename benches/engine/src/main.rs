@@ -44,8 +44,7 @@ fn measure(name: &str) {
     let case = Case::named(name);
     // What is built when first used, such as a pattern's automaton, is not the usual cost.
     (0..PEOPLE).for_each(|round| case.ask(round));
-    let allocations =
-        allocation_counter::measure(|| (0..PEOPLE).for_each(|round| case.ask(round)));
+    let allocations = allocation_counter::measure(|| (0..PEOPLE).for_each(|round| case.ask(round)));
     println!("{}", allocations.count_total);
     measured_rounds(&case);
 }
