@@ -5,6 +5,7 @@
 //! `UNIMPLEMENTED`, from the generated default.
 
 mod deadline;
+mod directory;
 mod evaluation;
 mod feature_flags;
 mod projects;
@@ -28,7 +29,7 @@ use crate::{
     wire::{
         self,
         v1::{
-            directory_service_server::{DirectoryService, DirectoryServiceServer},
+            directory_service_server::DirectoryServiceServer,
             evaluation_service_server::EvaluationServiceServer,
             feature_flag_service_server::FeatureFlagServiceServer,
             ingest_service_server::{IngestService, IngestServiceServer},
@@ -53,10 +54,6 @@ pub struct OverWeb;
 /// The services of the contract over the same use-cases that REST calls.
 #[derive(Clone, Debug)]
 struct Grpc(Services);
-
-/// Persons, groups and cohorts; not built yet.
-#[tonic::async_trait]
-impl DirectoryService for Grpc {}
 
 /// Events; not built yet.
 #[tonic::async_trait]

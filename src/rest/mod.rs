@@ -8,12 +8,16 @@
 mod activity;
 mod body;
 mod call;
+mod cohorts;
+mod dashboard_page;
 mod dashboards;
 mod error;
 mod feature_flags;
 mod handlers;
 mod links;
+mod pages;
 mod paths;
+mod persons;
 mod projects;
 mod representation;
 mod wires;

@@ -10,12 +10,16 @@
 mod support;
 
 mod access;
+mod cohort_members;
 mod cohort_targeting;
+mod cohorts;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod contract;
+mod dashboard_page;
 mod dashboards;
+mod directory;
 mod encrypted;
 mod enrich;
 mod fidelity;
