@@ -30,6 +30,13 @@ def odd_version(meeting):
     return any("-" in text or "+" in text or re.search(r"(^v?|\.)0\d", text) for text in versions)
 
 
+def is_number(value):
+    """A number, or a text that every implementation reads as one."""
+    if isinstance(value, str):
+        return PLAIN_NUMBER.fullmatch(value) is not None
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 # A name, the row of section 17, and when it applies. The name is what the summary prints.
 OF_FILTERS = [
     ("missing property", "missing property: the SDK cannot decide that condition, and a later one may",
@@ -38,11 +45,10 @@ OF_FILTERS = [
      lambda meeting: not meeting.missing and meeting.kind != "cohort" and meeting.value is None),
     ("odd version", "semver leading zeros, pre-release",
      lambda meeting: meeting.operator.startswith("semver") and odd_version(meeting)),
-    ("odd number", "gt/lt with string property: SDKs read a stricter literal",
-     lambda meeting: meeting.operator in NUMERIC and isinstance(meeting.value, str)
-     and not PLAIN_NUMBER.fullmatch(meeting.value)),
+    ("odd number", "gt/lt with string property: Python reads a stricter literal, Node falls back to text",
+     lambda meeting: meeting.operator in NUMERIC and not is_number(meeting.value)),
     ("number as date", "date property as number",
-     lambda meeting: meeting.operator in DATES and isinstance(meeting.value, (int, float))),
+     lambda meeting: meeting.operator in DATES and is_number(meeting.value)),
     ("negated error", "cohort leaf error under negation",
      lambda meeting: meeting.filter.get("negation") is True
      and (meeting.operator.startswith("semver") or meeting.operator in DATES)),

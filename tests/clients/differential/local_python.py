@@ -15,7 +15,7 @@ logging.getLogger("posthog").setLevel(logging.ERROR)
 client = Posthog(
     os.environ["FLAGSTAFF_TOKEN"],
     host=os.environ["FLAGSTAFF_URL"],
-    personal_api_key=os.environ["FLAGSTAFF_SECRET"],
+    secret_key=os.environ["FLAGSTAFF_SECRET"],
     poll_interval=3600,
     send=False,
 )
