@@ -10,14 +10,15 @@ import re
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 NUMERIC = ("gt", "gte", "lt", "lte")
 DATES = ("is_date_before", "is_date_after")
+TEXT = ("contains", "starts_with", "ends_with", "regex")
 
 
 class Meeting:
     """A filter and what it finds."""
 
-    def __init__(self, found, person, flag):
+    def __init__(self, found, person, sdk):
         self.kind, self.operator = found.get("type", "person"), found.get("operator") or "exact"
-        self.filter, self.flag = found, flag
+        self.filter, self.sdk = found, sdk
         properties = person["person_properties"]
         if self.kind == "group":
             properties = next(iter(person["group_properties"].values()), {})
@@ -49,6 +50,9 @@ OF_FILTERS = [
      lambda meeting: meeting.operator in NUMERIC and not is_number(meeting.value)),
     ("number as date", "date property as number",
      lambda meeting: meeting.operator in DATES and is_number(meeting.value)),
+    ("list as text", "no row: by section 6.1 the text of a list or object is its JSON; Node's is JavaScript's own",
+     lambda meeting: meeting.sdk == "node" and meeting.operator.endswith(TEXT)
+     and isinstance(meeting.value, (list, dict))),
     ("negated error", "cohort leaf error under negation",
      lambda meeting: meeting.filter.get("negation") is True
      and (meeting.operator.startswith("semver") or meeting.operator in DATES)),
@@ -65,8 +69,8 @@ OF_FLAGS = [
 ]
 
 
-def explanation(flag, person, flags, cohorts):
-    """The first line that explains why an SDK may decide otherwise about a flag, or None.
+def explanation(flag, person, flags, cohorts, sdk):
+    """The first line that explains why the SDK may decide otherwise about a flag, or None.
 
     What the flag reads counts as its own: the trees of cohorts, and other flags.
     """
@@ -89,7 +93,7 @@ def explanation(flag, person, flags, cohorts):
                     seen.add(found["value"])
                     filters.append(cohorts[found["value"]]["properties"])
             elif found.get("type") != "flag":
-                meeting = Meeting(found, person, flag)
+                meeting = Meeting(found, person, sdk)
                 for name, _, applies in OF_FILTERS:
                     if applies(meeting):
                         return name

@@ -78,7 +78,7 @@ def local_values(command, people, service, secret):
     return loaded, values
 
 
-def differences(project, people, remote, local):
+def differences(name, project, people, remote, local):
     """Counts of decided pairs and of explanations, and the pairs that nothing explains."""
     decided, explained, unexplained = 0, collections.Counter(), []
     for person, theirs, ours in zip(people, local, remote):
@@ -86,7 +86,7 @@ def differences(project, people, remote, local):
             decided += 1
             if value == ours.get(key):
                 continue
-            reason = explanation(project.by_key[key], person, project.flags, project.cohorts)
+            reason = explanation(project.by_key[key], person, project.flags, project.cohorts, name)
             if reason:
                 explained[reason] += 1
             else:
@@ -96,7 +96,7 @@ def differences(project, people, remote, local):
 
 def judge(name, version, project, people, remote, loaded, local):
     """Prints the line of one SDK; false if it fails."""
-    decided, explained, unexplained = differences(project, people, remote, local)
+    decided, explained, unexplained = differences(name, project, people, remote, local)
     pairs = len(project.flags) * len(people)
     passed = loaded == len(project.flags) and decided > pairs / 3 and not unexplained
     told = ", ".join(f"{count} {reason}" for reason, count in explained.most_common()) or "none"
