@@ -67,6 +67,8 @@ pub(super) type Malformed = &'static str;
 /// What a flag decides by.
 #[derive(Debug)]
 pub(super) struct Rules {
+    /// What rollouts and variants hash before an identifier.
+    pub(super) prefix: Box<str>,
     pub(super) conditions: Box<[Condition]>,
     pub(super) variants: Box<[Variant]>,
     /// The payload of a flag that is on without a variant.
@@ -239,6 +241,11 @@ impl Flag {
     /// True for a flag that is there but off.
     pub fn is_switched_off(&self) -> bool {
         !self.active && !self.deleted
+    }
+
+    /// The contexts the flag is evaluated in; none for everywhere.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = &str> {
+        self.contexts.iter().map(|context| &**context)
     }
 
     /// True if the flag is evaluated in one of `contexts`; either side naming

@@ -23,6 +23,9 @@ mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod grammar;
+#[cfg(test)]
+mod laws;
+mod lookup;
 mod needs;
 mod outcome;
 mod property;
@@ -32,6 +35,7 @@ mod scene;
 mod set;
 mod standing;
 mod subject;
+mod work;
 
 use chrono::{DateTime, Utc};
 
@@ -118,7 +122,9 @@ pub fn evaluate<'f>(
     now: DateTime<Utc>,
 ) -> Evaluation<'f> {
     let scene = Scene::new(set, subject, now);
-    let standings = Standings::of(set, selection.positions(set), &scene, &selection.audience);
+    let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
+    let audience = &Audience { evaluation_contexts: &contexts, ..selection.audience };
+    let standings = Standings::of(set, selection.positions(set), &scene, audience);
     let mut errors_while_computing = false;
     let outcomes = standings.into_iter().filter_map(|standing| {
         let (outcome, is_error) = match standing {
