@@ -6,9 +6,11 @@
 
 pub(crate) mod access;
 pub(crate) mod activity;
+pub(crate) mod batch;
 pub(crate) mod bootstrap;
 mod cohort_members;
 mod cohorts;
+mod continuity;
 mod dashboards;
 mod enrichment;
 pub(crate) mod evaluation;
@@ -18,6 +20,7 @@ pub(crate) mod flags;
 mod groups;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+mod known;
 pub(crate) mod page;
 mod people;
 pub(crate) mod persons;

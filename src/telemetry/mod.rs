@@ -4,7 +4,13 @@
 mod ingest;
 mod request;
 
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use opentelemetry::{
     KeyValue,
@@ -136,6 +142,18 @@ impl Telemetry {
     /// The instruments of ingestion.
     pub(crate) fn ingest(&self) -> IngestMetrics {
         self.ingest.clone()
+    }
+
+    /// Tells how many queries for stored facts were begun, whenever it is asked.
+    pub(crate) fn observe_facts_reads(&self, reads: Arc<AtomicU64>) {
+        // Registered with the meters, and kept by them.
+        let _ = self
+            .meters
+            .meter(SERVICE)
+            .u64_observable_counter("flagstaff.facts.reads")
+            .with_description("Queries for what is stored of people and groups")
+            .with_callback(move |counter| counter.observe(reads.load(Ordering::Relaxed), &[]))
+            .build();
     }
 
     /// All metrics in Prometheus' text form.

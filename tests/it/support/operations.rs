@@ -2,11 +2,11 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    AddCohortMembersRequest, CreateCohortRequest, CreateFeatureFlagRequest,
-    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeletePersonRequest,
-    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
-    Event, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest, GetGroupRequest,
-    GetPersonRequest, GetProjectRequest, IngestEventsRequest, ListActivityRequest,
+    AddCohortMembersRequest, BatchEvaluateFlagsRequest, CreateCohortRequest,
+    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
+    DeletePersonRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
+    EvaluationSubject, Event, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest,
+    GetGroupRequest, GetPersonRequest, GetProjectRequest, IngestEventsRequest, ListActivityRequest,
     ListCohortsRequest, ListFeatureFlagActivityRequest, ListFeatureFlagsRequest,
     ListGroupTypesRequest, ListGroupsRequest, ListPersonsRequest, RemoveCohortMembersRequest,
     UpdateCohortRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
@@ -33,7 +33,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 49] = [
+pub(crate) const OPERATIONS: [Operation; 50] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -84,6 +84,7 @@ pub(crate) const OPERATIONS: [Operation; 49] = [
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
     needs("person:write", "IngestEvents"),
+    needs("feature_flag:read", "BatchEvaluateFlags"),
 ];
 
 /// Whom and what the operations of the directory name, once [`Service::people`] made them.
@@ -95,7 +96,7 @@ const COMPANY: &str = "acme";
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
-        self.name.starts_with("Evaluate")
+        self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
     }
 
     /// Whether it takes events, which is open to project tokens too.
@@ -261,6 +262,10 @@ impl Service {
                 let event =
                     Event { event: "x".into(), distinct_id: "u".into(), ..Default::default() };
                 call!(ingestion.ingest_events(IngestEventsRequest { events: vec![event] }))
+            }
+            "BatchEvaluateFlags" => {
+                let subjects = Vec::from_iter(subject);
+                call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
             }
             other => panic!("{other} is not called here yet"),
         }
