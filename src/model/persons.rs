@@ -90,12 +90,13 @@ impl Persons {
         if !event.is_about_person() {
             return Ok(Step::Done);
         }
-        self.check_size(event)?;
+        let brought = self.check_size(event)?;
         let mut verdict = match &event.identity {
             Some(identity) => self.join(event, identity),
             None => Verdict::Exact,
         };
         let place = self.person(&event.distinct_id, event.occurred_at);
+        self.all[place].bytes += brought;
         for change in &event.changes {
             verdict = self.all[place].change(change.clone(), verdict);
         }
@@ -127,19 +128,24 @@ impl Persons {
         self.all.into_iter().filter(stays)
     }
 
-    fn check_size(&mut self, event: &Event) -> Result<(), String> {
-        let Some(place) = self.find(&event.distinct_id) else { return Ok(()) };
+    /// How many bytes an event brings to its person, if they have room for them.
+    fn check_size(&mut self, event: &Event) -> Result<usize, String> {
         let brought: usize = event.changes.iter().map(|c| c.properties.to_string().len()).sum();
+        let Some(place) = self.find(&event.distinct_id) else { return Ok(brought) };
         let person = &mut self.all[place];
         if person.bytes + brought > MAX_STORED_BYTES {
-            let (values, times) = (person.properties.values(), person.properties.times());
-            person.bytes = serde_json::to_string(values).map_or(0, |text| text.len());
-            if person.bytes.max(times.to_string().len()) + brought > MAX_STORED_BYTES {
+            // What is brought may replace as much as it brings.
+            let mut after = person.properties.clone();
+            for change in &event.changes {
+                let _: Verdict = after.apply(change);
+            }
+            let bytes = after.size();
+            if bytes > MAX_STORED_BYTES {
                 return Err(format!("its person would be larger than {MAX_STORED_BYTES} bytes"));
             }
+            person.bytes = bytes.saturating_sub(brought);
         }
-        person.bytes += brought;
-        Ok(())
+        Ok(brought)
     }
 
     fn find(&self, distinct_id: &str) -> Option<usize> {

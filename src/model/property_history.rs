@@ -114,12 +114,15 @@ impl Standing {
         self.later = self.later.filter(|later| *later > at);
     }
 
-    /// The oldest `set_once` after a moment at or after `last`; `Err` where it is not known.
+    /// The oldest `set_once` after a moment at or after `last`; `Err` where it is not known, as
+    /// when another person's change and a `set_once` here are of one moment.
     fn once_after(self, moment: Option<i64>) -> Result<Option<i64>, ()> {
+        if moment == self.last.map(|(at, _)| at) {
+            return Ok(self.once);
+        }
         match (self.once, self.later) {
-            _ if moment == self.last.map(|(at, _)| at) => Ok(self.once),
             (Some(once), _) if Some(once) > moment => Ok(Some(once)),
-            (_, later) if later > moment => Err(()),
+            (once, later) if once == moment || later >= moment => Err(()),
             _ => Ok(None),
         }
     }
@@ -176,6 +179,13 @@ impl Properties {
     pub fn times(&self) -> Value {
         let fields = self.standings.iter();
         fields.map(|(name, standing)| (name.clone(), standing.to_json())).collect::<Object>().into()
+    }
+
+    /// The length of the larger of what is stored, as JSON in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let values = serde_json::to_string(&self.values).map_or(0, |text| text.len());
+        values.max(self.times().to_string().len())
     }
 
     /// Applies one change, whenever it arrives.

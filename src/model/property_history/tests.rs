@@ -133,6 +133,20 @@ fn joined_properties_tell_what_was_overruled() {
     assert!(same(&Value::Object(own.values().clone()), &expected), "{own:?}");
 }
 
+#[test]
+fn whose_came_first_at_one_moment_only_the_history_tells() {
+    let cases = [
+        (vec![unset(4)], vec![set_once(4, "a")]),
+        (vec![set_once(4, "a")], vec![unset(4)]),
+        (vec![set(4, "a")], vec![set(4, "b")]),
+        (vec![set_once(4, "a")], vec![set_once(4, "b")]),
+    ];
+    for (own, theirs) in cases {
+        let verdict = live(&own).absorb(live(&theirs)).0;
+        assert_eq!(verdict, Verdict::NeedsReplay, "{own:?} {theirs:?}");
+    }
+}
+
 fn any_change() -> impl Strategy<Value = Change> {
     (0..3, 0..2_usize, 0..12_i64, 0..4).prop_map(|(kind, name, second, value)| {
         let name: &str = ["p", "q"][name];

@@ -49,7 +49,7 @@ impl Project<'_> {
             let before = properties.clone();
             // Only a late unset needs a history, and groups know none.
             let _: Verdict = properties.apply(&group.change);
-            if text(properties).len() > MAX_STORED_BYTES {
+            if properties.size() > MAX_STORED_BYTES {
                 *properties = before;
                 let reason = format!("its group would be larger than {MAX_STORED_BYTES} bytes");
                 written.refused.push((place, reason));
