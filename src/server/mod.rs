@@ -89,6 +89,7 @@ impl Server {
         let encryptor = Encryptor::new(&keys.map_err(StartError::Setting)?);
         let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
+        telemetry.observe_facts_reads(snapshots.facts_reads());
         let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
         let services = match settings.rate_limits {
             Switch::On => services.with_rate_limits(),

@@ -62,7 +62,7 @@ impl Services {
         let snapshot = self.snapshots.get(project.id).await?;
         let asked = Asked { distinct_id, groups, ..Asked::default() };
         let scene = Scene { flag_keys, encrypted_too: true, ..Scene::default() };
-        let evaluation = self.evaluate(&snapshot, &asked, &scene);
+        let evaluation = self.evaluate(&snapshot, &asked, &scene).await;
         let evaluated = evaluation.outcomes.iter().filter(|outcome| wanted(outcome.flag));
         let off =
             snapshot.flags.flags().iter().filter(|flag| flag.is_switched_off() && wanted(flag));
@@ -87,7 +87,7 @@ impl Services {
         let asked = Asked { distinct_id, groups, ..Asked::default() };
         let flag_keys = Some(flags.iter().map(|flag| flag.key.clone()).collect());
         let scene = Scene { flag_keys, encrypted_too: true, ..Scene::default() };
-        let evaluation = self.evaluate(&snapshot, &asked, &scene);
+        let evaluation = self.evaluate(&snapshot, &asked, &scene).await;
         let values: HashMap<&str, Value> = evaluation
             .outcomes
             .iter()

@@ -111,6 +111,7 @@ impl FlagsRequest {
             runtime,
             survey_only: query.is_true("only_evaluate_survey_feature_flags"),
             encrypted_too: false,
+            only_sent_properties: query.is_true("only_use_override_person_properties"),
         }
     }
 }

@@ -2,19 +2,20 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    AddCohortMembersRequest, ArchiveFeatureFlagRequest, BulkDeleteFeatureFlagsRequest,
-    BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest, CreateCohortRequest,
-    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
-    DeletePersonRequest, DisableFeatureFlagRequest, EnableFeatureFlagRequest,
-    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
-    GetCohortRequest, GetDashboardRequest, GetEvaluationReasonsRequest, GetFeatureFlagRequest,
-    GetFeatureFlagStatusRequest, GetFeatureFlagVersionRequest, GetGroupRequest, GetPersonRequest,
-    GetProjectRequest, GetRemoteConfigRequest, ListActivityRequest, ListCohortsRequest,
-    ListDependentFlagsRequest, ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest,
-    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest,
-    ListMatchingFeatureFlagIdsRequest, ListMyFlagsRequest, ListPersonsRequest,
-    RemoveCohortMembersRequest, RestoreFeatureFlagVersionRequest, UnarchiveFeatureFlagRequest,
-    UpdateCohortRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
+    AddCohortMembersRequest, ArchiveFeatureFlagRequest, BatchEvaluateFlagsRequest,
+    BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
+    CreateCohortRequest, CreateFeatureFlagRequest, CreateUsageDashboardRequest,
+    DeleteFeatureFlagRequest, DeletePersonRequest, DisableFeatureFlagRequest,
+    EnableFeatureFlagRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest,
+    EvaluateFlagsRequest, EvaluationSubject, GetCohortRequest, GetDashboardRequest,
+    GetEvaluationReasonsRequest, GetFeatureFlagRequest, GetFeatureFlagStatusRequest,
+    GetFeatureFlagVersionRequest, GetGroupRequest, GetPersonRequest, GetProjectRequest,
+    GetRemoteConfigRequest, ListActivityRequest, ListCohortsRequest, ListDependentFlagsRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
+    ListGroupTypesRequest, ListGroupsRequest, ListMatchingFeatureFlagIdsRequest,
+    ListMyFlagsRequest, ListPersonsRequest, RemoveCohortMembersRequest,
+    RestoreFeatureFlagVersionRequest, UnarchiveFeatureFlagRequest, UpdateCohortRequest,
+    UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -38,7 +39,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 80] = [
+pub(crate) const OPERATIONS: [Operation; 81] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -120,6 +121,7 @@ pub(crate) const OPERATIONS: [Operation; 80] = [
     needs("project:write", "UpdateProject"),
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
+    needs("feature_flag:read", "BatchEvaluateFlags"),
 ];
 
 /// Whom and what the operations of the directory name, once [`Service::people`] made them.
@@ -131,7 +133,7 @@ const COMPANY: &str = "acme";
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
-        self.name.starts_with("Evaluate")
+        self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
     }
 
     /// Whether it delivers to programs, so that a project's secret opens it like a key.
@@ -350,6 +352,10 @@ impl Service {
                 evaluation
                     .evaluate_flag(EvaluateFlagRequest { subject, flag_key: "everyones".into() })
             ),
+            "BatchEvaluateFlags" => {
+                let subjects = Vec::from_iter(subject);
+                call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
+            }
             other => panic!("{other} is not called here yet"),
         }
     }
