@@ -6,6 +6,7 @@ pub mod api_key;
 pub mod caller;
 pub mod conflict;
 pub mod decoration;
+pub mod definitions;
 pub mod diff;
 pub mod encrypted;
 pub mod error;

@@ -7,6 +7,7 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+pub(crate) mod definitions;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;

@@ -10,6 +10,7 @@ pub(crate) mod activity;
 pub(crate) mod changes;
 mod connect;
 pub(crate) mod dashboards;
+mod definitions;
 mod entity;
 mod facts;
 mod flag_links;
