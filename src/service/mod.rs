@@ -14,6 +14,7 @@ mod flag_rules;
 pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod page;
+mod people;
 pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;

@@ -102,12 +102,16 @@ async fn listen(store: Store, snapshots: Snapshots, authenticator: Authenticator
 async fn hear(store: &Store, snapshots: &Snapshots, authenticator: &Authenticator) -> Result<()> {
     let Some(mut listener) = Listener::open(store).await? else { return Ok(()) };
     authenticator.forget();
+    snapshots.people().forget_all();
     catch_up(store, snapshots).await;
     while let Some(announcement) = listener.next().await? {
         match announcement {
             Announcement::Keys => authenticator.forget(),
             Announcement::Revision { project_id, revision } => {
                 refresh(snapshots, project_id, revision).await;
+            }
+            Announcement::People { project_id, changed } => {
+                snapshots.people().forget(project_id, &changed);
             }
         }
     }

@@ -9,6 +9,7 @@
 mod changes;
 mod compile;
 mod feeds;
+pub(crate) mod people;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,6 +18,7 @@ use tokio::sync::Mutex;
 
 pub use changes::follow;
 pub(crate) use feeds::Feed;
+use people::People;
 
 use crate::{
     auth::{Secret, TokenKind},
@@ -44,6 +46,7 @@ pub struct Snapshots {
     held: Arc<ArcSwap<Held>>,
     /// Adding and removing projects copies the index, one at a time.
     index: Arc<Mutex<()>>,
+    people: People,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,7 +67,12 @@ impl Snapshots {
     /// Holds nothing yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, held: Arc::default(), index: Arc::default() }
+        Self { store, held: Arc::default(), index: Arc::default(), people: People::default() }
+    }
+
+    /// What is kept for a moment of people and groups.
+    pub(crate) fn people(&self) -> &People {
+        &self.people
     }
 
     /// Reads every project, so that evaluation outlives the database from the first moment.

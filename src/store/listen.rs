@@ -7,12 +7,17 @@
 use sea_orm::{ConnectionTrait, DbBackend, sqlx::postgres::PgListener};
 
 use super::{Store, project_write::run};
-use crate::model::error::{Error, Result};
+use crate::model::{
+    error::{Error, Result},
+    people::PeopleChanged,
+};
 
 const CHANNEL: &str = "flagstaff";
+/// PostgreSQL refuses a payload of 8,000 bytes or more.
+const MOST_BYTES: usize = 7_999;
 
 /// What was announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Announcement {
     /// A project reached a revision.
     Revision {
@@ -23,27 +28,69 @@ pub(crate) enum Announcement {
     },
     /// Some credential was made, changed or revoked.
     Keys,
+    /// Stored facts of people or groups changed.
+    People {
+        /// In which project.
+        project_id: i64,
+        /// Whose.
+        changed: PeopleChanged,
+    },
 }
 
 impl Announcement {
-    fn payload(self) -> String {
+    fn payload(&self) -> String {
         match self {
             Self::Revision { project_id, revision } => format!("revision {project_id} {revision}"),
             Self::Keys => "keys".into(),
+            Self::People { project_id, changed } => {
+                let payload = people(*project_id, changed);
+                match payload.len() {
+                    0..=MOST_BYTES => payload,
+                    _ => people(*project_id, &PeopleChanged::many()),
+                }
+            }
         }
     }
 
     fn parse(payload: &str) -> Option<Self> {
-        let mut words = payload.split(' ');
+        let mut words = payload.splitn(3, ' ');
         match words.next()? {
             "keys" => Some(Self::Keys),
             "revision" => {
                 let mut number = || words.next()?.parse().ok();
                 Some(Self::Revision { project_id: number()?, revision: number()? })
             }
+            "people" => {
+                let project_id = words.next()?.parse().ok()?;
+                // What cannot be read may be about anyone.
+                let changed = serde_json::from_str(words.next()?);
+                Some(Self::People {
+                    project_id,
+                    changed: changed.unwrap_or_else(|_| PeopleChanged::many()),
+                })
+            }
             _ => None,
         }
     }
+}
+
+fn people(project_id: i64, changed: &PeopleChanged) -> String {
+    // A map with texts for keys always has a JSON form.
+    let names = serde_json::to_string(changed).unwrap_or_else(|_| r#"{"many":true}"#.into());
+    format!("people {project_id} {names}")
+}
+
+/// Announces whose stored facts the transaction changes; to be followed, after the commit, by
+/// forgetting them here. Use-cases do both with `Services::commit_people`.
+pub(crate) async fn announce_people(
+    txn: &impl ConnectionTrait,
+    project_id: i64,
+    changed: &PeopleChanged,
+) -> Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    announce(txn, Announcement::People { project_id, changed: changed.clone() }).await
 }
 
 pub(super) async fn announce_revision(
@@ -96,11 +143,36 @@ mod tests {
 
     #[test]
     fn what_is_announced_is_what_is_heard() {
-        for said in [Announcement::Keys, Announcement::Revision { project_id: 7, revision: 12 }] {
+        let mut changed = PeopleChanged::default();
+        changed.note_person("ann \"with\" spaces\n");
+        changed.note_group(4, "acme");
+        for said in [
+            Announcement::Keys,
+            Announcement::Revision { project_id: 7, revision: 12 },
+            Announcement::People { project_id: 7, changed },
+            Announcement::People { project_id: 8, changed: PeopleChanged::many() },
+        ] {
             assert_eq!(Announcement::parse(&said.payload()), Some(said));
         }
-        for noise in ["", "revision", "revision x 1", "hello"] {
+        for noise in ["", "revision", "revision x 1", "hello", "people x {}"] {
             assert_eq!(Announcement::parse(noise), None, "{noise}");
         }
+    }
+
+    #[test]
+    fn people_who_do_not_fit_are_many() {
+        let mut changed = PeopleChanged::default();
+        changed.note_person("x".repeat(7_960));
+        let heard = |changed: &PeopleChanged| {
+            let said = Announcement::People { project_id: 7, changed: changed.clone() }.payload();
+            assert!(said.len() < 8_000, "{}", said.len());
+            match Announcement::parse(&said) {
+                Some(Announcement::People { changed, .. }) => changed,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(heard(&changed), changed);
+        changed.note_person("y".repeat(100));
+        assert_eq!(heard(&changed), PeopleChanged::many());
     }
 }

@@ -21,6 +21,8 @@ pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
 mod names;
+#[allow(dead_code, reason = "ingestion and cohort members come to use it")]
+pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
 pub(crate) mod users;
@@ -57,6 +59,9 @@ pub struct Store {
     url: String,
     reachable: Reachability,
 }
+
+/// A transaction as use-cases hold it: begun, written in and committed by the store.
+pub(crate) type Transaction = DatabaseTransaction;
 
 /// Whether the last look at the database succeeded. Shared by all clones of a store.
 #[derive(Clone, Debug, Default)]
