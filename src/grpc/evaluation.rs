@@ -10,12 +10,14 @@ use super::{Grpc, OverWeb, caller, project, required};
 use crate::{
     engine::{Outcome, Properties, RequestRuntime},
     model::error::{Error, Result},
+    sdk::feed::Form,
     service::evaluation::{self, Asked, Scene},
     wire::{
         convert::{object_from_struct, timestamp},
         v1::{
             EvaluateFlagRequest, EvaluateFlagResponse, EvaluateFlagsRequest, EvaluateFlagsResponse,
             EvaluatedFlag, EvaluationReason, EvaluationSubject, FlagMetadata,
+            GetFlagDefinitionsRequest, GetFlagDefinitionsResponse,
             evaluation_service_server::EvaluationService,
         },
     },
@@ -66,6 +68,17 @@ impl EvaluationService for Grpc {
             request_id: request_id.to_string(),
             evaluated_at: Some(timestamp(self.0.clock.now())),
         }))
+    }
+
+    async fn get_flag_definitions(
+        &self,
+        request: Request<GetFlagDefinitionsRequest>,
+    ) -> Result<Response<GetFlagDefinitionsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let (project, held) = (project(&request.project_id)?, request.if_none_match.as_deref());
+        let given = self.definitions(&caller, &project, Form::WithCohorts, held).await?;
+        Ok(Response::new(given))
     }
 }
 

@@ -65,9 +65,7 @@ struct Rest {
 /// When two RPCs claim one path, which the tests would have found.
 pub fn router(services: Services, settings: Settings) -> Router {
     let rest = Rest { services, settings: Arc::new(settings) };
-    management(&rest)
-        .merge(wires::router(&rest))
-        .method_not_allowed_fallback(method_not_allowed)
+    management(&rest).merge(wires::router(&rest)).method_not_allowed_fallback(method_not_allowed)
 }
 
 /// One route for each binding of the contract, with and without the last slash.

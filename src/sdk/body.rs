@@ -130,7 +130,8 @@ mod tests {
     }
 
     fn form(data: &str) -> Vec<u8> {
-        let form = form_urlencoded::Serializer::new(String::new()).append_pair("data", data).finish();
+        let form =
+            form_urlencoded::Serializer::new(String::new()).append_pair("data", data).finish();
         form.into_bytes()
     }
 

@@ -97,9 +97,8 @@ fn cohorts(feed: &Value) -> Vec<Arc<Cohort>> {
 /// The feed does not tell the project's time zone, so it is UTC, as it is for SDKs.
 fn settings(feed: &Value) -> Settings {
     let types = feed["group_type_mapping"].as_object();
-    let named = |(index, name): (&String, &Value)| {
-        Some((index.parse().ok()?, name.as_str()?.to_owned()))
-    };
+    let named =
+        |(index, name): (&String, &Value)| Some((index.parse().ok()?, name.as_str()?.to_owned()));
     Settings {
         matching: Matching::from_version(feed["property_matching_version"].as_i64().unwrap_or(1)),
         group_types: types.into_iter().flatten().filter_map(named).collect(),
@@ -144,9 +143,7 @@ mod tests {
 
     #[test]
     fn cohorts_are_bare_trees_and_one_that_is_not_there_fails_its_flag() {
-        let member = |id: i64| {
-            json!({"groups": [{"properties": [{"type": "cohort", "key": "id", "value": id}]}]})
-        };
+        let member = |id: i64| json!({"groups": [{"properties": [{"type": "cohort", "key": "id", "value": id}]}]});
         let feed = json!({
             "flags": [{"id": 1, "key": "in", "filters": member(5)}, {"id": 2, "key": "lost", "filters": member(6)}],
             "cohorts": {"5": {"type": "OR", "values": [{"key": "plan", "type": "person", "value": "pro"}]}},

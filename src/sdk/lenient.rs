@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn what_lenient_clients_write_is_read() {
-        let text = "{// who\n'a': NaN, b: [Infinity, -Infinity, 1,], \"c\": 1.5, d: null, e: true,}";
+        let text =
+            "{// who\n'a': NaN, b: [Infinity, -Infinity, 1,], \"c\": 1.5, d: null, e: true,}";
         let expected = json!({"a": null, "b": [null, null, 1], "c": 1.5, "d": null, "e": true});
         assert_eq!(parse(text), Some(expected));
     }

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn nulls_are_absent_and_an_empty_id_is_not() {
-        let null = request(json!({"token": null, "groups": null, "device_id": null, "flag_keys": null,
+        let null =
+            request(json!({"token": null, "groups": null, "device_id": null, "flag_keys": null,
             "distinct_id": "", "$distinct_id": "x"}));
         assert_eq!((null.token, null.flag_keys, null.device_id), (None, None, None));
         assert!(null.groups.is_empty());

@@ -38,10 +38,11 @@ pub(super) fn referenced<'a>(flags: &[FeatureFlag], trees: &'a Trees) -> BTreeMa
 pub(super) fn expand(filters: &mut Value, trees: &Trees) {
     let by_group = counts_groups(filters, false);
     let Some(conditions) = filters.get_mut("groups").and_then(Value::as_array_mut) else { return };
-    let expanded = conditions.iter().flat_map(|condition| match counts_groups(condition, by_group) {
-        true => vec![condition.clone()],
-        false => alternatives(condition, trees).unwrap_or_else(|| vec![condition.clone()]),
-    });
+    let expanded =
+        conditions.iter().flat_map(|condition| match counts_groups(condition, by_group) {
+            true => vec![condition.clone()],
+            false => alternatives(condition, trees).unwrap_or_else(|| vec![condition.clone()]),
+        });
     *conditions = expanded.collect();
 }
 
@@ -88,7 +89,9 @@ fn choices(node: &Value) -> Option<Vec<Vec<&Value>>> {
             all.extend(choices?);
             (all.len() <= MOST_ALTERNATIVES).then_some(all)
         }),
-        "AND" | "property" => inner.try_fold(vec![Vec::new()], |all, choices| all_of(all, choices?)),
+        "AND" | "property" => {
+            inner.try_fold(vec![Vec::new()], |all, choices| all_of(all, choices?))
+        }
         _ => None,
     }
 }

@@ -28,7 +28,12 @@ fn project() -> Project {
 
 fn definitions(flags: Vec<FeatureFlag>, cohorts: &[(i64, Value)]) -> Definitions {
     let group_types = BTreeMap::from([(0, "company".to_owned())]);
-    Definitions { project: project(), flags, cohorts: cohorts.iter().cloned().collect(), group_types }
+    Definitions {
+        project: project(),
+        flags,
+        cohorts: cohorts.iter().cloned().collect(),
+        group_types,
+    }
 }
 
 fn written(definitions: &Definitions, form: Form) -> Value {
@@ -120,6 +125,7 @@ fn a_long_chain_does_not_need_a_deep_stack() {
     dependencies::Chains::of(&flags).rewrite(3000, &mut filters);
     assert_eq!(filters["groups"][0]["properties"][0]["dependency_chain"], json!([]));
 
+    let mut filters = reads(&["2999"]);
     let flags: Vec<_> = std::iter::once(flag(0, "f0", json!({}))).chain(flags).collect();
     dependencies::Chains::of(&flags).rewrite(3000, &mut filters);
     let key = &filters["groups"][0]["properties"][0]["key"];

@@ -1,6 +1,7 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod definitions;
 mod filter;
 mod filters;
 mod flag;
@@ -10,6 +11,7 @@ mod project;
 mod values;
 
 pub use activity::activity;
+pub use definitions::definitions;
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag};
 pub use input::{FlagInput, created, updated};

@@ -3,9 +3,9 @@
 
 use flagstaff::wire::v1::{
     CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetFeatureFlagRequest, GetProjectRequest, ListActivityRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, UpdateFeatureFlagRequest,
-    UpdateProjectRequest,
+    EvaluationSubject, GetFeatureFlagRequest, GetFlagDefinitionsRequest, GetLocalEvaluationRequest,
+    GetProjectRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
+    ListFeatureFlagsRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -29,7 +29,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 21] = [
+pub(crate) const OPERATIONS: [Operation; 24] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -38,6 +38,7 @@ pub(crate) const OPERATIONS: [Operation; 21] = [
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
+    needs("feature_flag:read", "GET feature_flags/local_evaluation/"),
     needs("project:read", "GET "),
     needs("project:write", "PATCH "),
     needs("feature_flag:read", "ListFeatureFlags"),
@@ -51,12 +52,20 @@ pub(crate) const OPERATIONS: [Operation; 21] = [
     needs("project:write", "UpdateProject"),
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
+    needs("feature_flag:read", "GetLocalEvaluation"),
+    needs("feature_flag:read", "GetFlagDefinitions"),
 ];
 
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
         self.name.starts_with("Evaluate")
+    }
+
+    /// Whether it opens to project secrets, and to no public token.
+    pub(crate) fn needs_a_secret(self) -> bool {
+        let rpcs = ["GetLocalEvaluation", "GetFlagDefinitions"];
+        self.name.contains("local_evaluation") || rpcs.contains(&self.name)
     }
 
     /// Whether it is about one flag, named by its id.
@@ -153,6 +162,12 @@ impl Service {
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {
                 call!(flags.list_feature_flag_activity(ListFeatureFlagActivityRequest { id }))
+            }
+            "GetLocalEvaluation" => {
+                call!(flags.get_local_evaluation(GetLocalEvaluationRequest {}))
+            }
+            "GetFlagDefinitions" => {
+                call!(evaluation.get_flag_definitions(GetFlagDefinitionsRequest {}))
             }
             "GetProject" => call!(projects.get_project(GetProjectRequest {})),
             "UpdateProject" => call!(

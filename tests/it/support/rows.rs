@@ -1,6 +1,7 @@
 //! Rows that no operation writes yet, and columns that none shows.
 
 use sea_orm::{ConnectionTrait, Database, Statement};
+use serde_json::Value;
 
 use super::Service;
 
@@ -43,6 +44,19 @@ impl Service {
              (id, project_id, name, description, is_static, filters, deleted, created_at) VALUES \
              ({id}, {project}, 'Cohort {id}', '', {is_static}, '{filters}', false, \
              '2026-01-01T00:00:00+00:00')"
+        ))
+        .await;
+    }
+
+    /// An active flag as stored, whatever the write API would say to it.
+    pub(crate) async fn stored_flag(&self, project: i64, key: &str, filters: &Value) {
+        let filters = filters.to_string().replace('\'', "''");
+        self.execute(&format!(
+            "INSERT INTO feature_flag \
+             (project_id, key, name, filters, deleted, active, archived, version, created_at, \
+             internal, activity_count, has_variants, fully_rolled_out, search_text) VALUES \
+             ({project}, '{key}', '', '{filters}', false, true, false, 1, \
+             '2026-01-01T00:00:00+00:00', false, 0, false, false, '{key}')"
         ))
         .await;
     }
