@@ -84,6 +84,9 @@ pub struct ServeSettings {
     /// The largest request body in bytes [default: 20 MiB for ingestion, 1 MiB elsewhere]
     #[arg(long, env = "FLAGSTAFF_MAX_BODY_BYTES")]
     pub max_body_bytes: Option<usize>,
+    /// How often usage is searched for views and interactions that other replicas ingested
+    #[arg(long, env = "FLAGSTAFF_ENRICHMENT_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub enrichment_interval: Duration,
     /// How long requests may take to finish after SIGTERM
     #[arg(long, env = "FLAGSTAFF_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration)]
     pub shutdown_grace: Duration,

@@ -108,6 +108,16 @@ impl FlagSet {
         Self { settings, cohorts, flags, index }
     }
 
+    /// The set after some cohorts were changed or added, and some removed; flags are shared.
+    pub fn with_cohorts(&self, changed: Vec<Arc<Cohort>>, removed: &[i64]) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            cohorts: Arc::new(self.cohorts.with_changes(changed, removed)),
+            flags: self.flags.clone(),
+            index: Arc::clone(&self.index),
+        }
+    }
+
     /// Whether a new flag reads no flag, and none that is here reads it.
     fn is_lone(&self, flag: &Flag) -> bool {
         let id = flag.id();

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Grpc, caller, definitions::local_evaluation, project};
 use crate::{
-    model::caller::Caller,
+    model::{caller::Caller, usage_range::Dates},
     sdk::feed::Form,
     service::{
         flags::{Switch, Update},
@@ -14,16 +14,18 @@ use crate::{
         convert,
         v1::{
             ArchiveFeatureFlagRequest, ArchiveFeatureFlagResponse, CreateFeatureFlagRequest,
-            CreateFeatureFlagResponse, DeleteFeatureFlagRequest, DeleteFeatureFlagResponse,
-            DisableFeatureFlagRequest, DisableFeatureFlagResponse, EnableFeatureFlagRequest,
-            EnableFeatureFlagResponse, FeatureFlag, GetFeatureFlagRequest, GetFeatureFlagResponse,
-            GetLocalEvaluationRequest, GetLocalEvaluationResponse, ListActivityRequest,
-            ListActivityResponse, ListDependentFlagsRequest, ListDependentFlagsResponse,
-            ListFeatureFlagActivityRequest, ListFeatureFlagActivityResponse,
-            ListFeatureFlagsRequest, ListFeatureFlagsResponse, ListMatchingFeatureFlagIdsRequest,
-            ListMatchingFeatureFlagIdsResponse, UnarchiveFeatureFlagRequest,
-            UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest, UpdateFeatureFlagResponse,
-            feature_flag_service_server::FeatureFlagService,
+            CreateFeatureFlagResponse, CreateUsageDashboardRequest, CreateUsageDashboardResponse,
+            DeleteFeatureFlagRequest, DeleteFeatureFlagResponse, DisableFeatureFlagRequest,
+            DisableFeatureFlagResponse, EnableFeatureFlagRequest, EnableFeatureFlagResponse,
+            EnrichUsageDashboardRequest, EnrichUsageDashboardResponse, FeatureFlag,
+            GetDashboardRequest, GetDashboardResponse, GetFeatureFlagRequest,
+            GetFeatureFlagResponse, GetLocalEvaluationRequest, GetLocalEvaluationResponse,
+            ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
+            ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
+            ListFeatureFlagActivityResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
+            ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
+            UnarchiveFeatureFlagRequest, UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest,
+            UpdateFeatureFlagResponse, feature_flag_service_server::FeatureFlagService,
         },
     },
 };
@@ -180,6 +182,38 @@ impl FeatureFlagService for Grpc {
         let UnarchiveFeatureFlagRequest { project_id, id } = request.into_inner();
         let feature_flag = self.switch(&caller, &project_id, id, Switch::Unarchive).await?;
         Ok(Response::new(UnarchiveFeatureFlagResponse { feature_flag }))
+    }
+
+    async fn enrich_usage_dashboard(
+        &self,
+        request: Request<EnrichUsageDashboardRequest>,
+    ) -> Result<Response<EnrichUsageDashboardResponse>, Status> {
+        let caller = caller(&request)?;
+        let EnrichUsageDashboardRequest { project_id, id } = request.into_inner();
+        self.0.enrich_usage_dashboard(&caller, &project(&project_id)?, id).await?;
+        Ok(Response::new(EnrichUsageDashboardResponse { success: true }))
+    }
+
+    async fn create_usage_dashboard(
+        &self,
+        request: Request<CreateUsageDashboardRequest>,
+    ) -> Result<Response<CreateUsageDashboardResponse>, Status> {
+        let caller = caller(&request)?;
+        let CreateUsageDashboardRequest { project_id, id } = request.into_inner();
+        self.0.create_usage_dashboard(&caller, &project(&project_id)?, id).await?;
+        Ok(Response::new(CreateUsageDashboardResponse { success: true }))
+    }
+
+    async fn get_dashboard(
+        &self,
+        request: Request<GetDashboardRequest>,
+    ) -> Result<Response<GetDashboardResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let project = project(&request.project_id)?;
+        let dates = Dates { from: request.date_from, to: request.date_to };
+        let shown = self.0.dashboard(&caller, &project, request.dashboard_id, &dates).await?;
+        Ok(Response::new(GetDashboardResponse { dashboard: Some(convert::dashboard(shown)) }))
     }
 
     async fn list_activity(

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use super::{
     activity,
     call::{Call, Reply},
-    feature_flags, projects,
+    dashboards, feature_flags, projects,
 };
 use crate::{
     model::{
@@ -47,6 +47,9 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.DisableFeatureFlag" => switch!(Disable),
         "FeatureFlagService.ArchiveFeatureFlag" => switch!(Archive),
         "FeatureFlagService.UnarchiveFeatureFlag" => switch!(Unarchive),
+        "FeatureFlagService.EnrichUsageDashboard" => handler!(dashboards::enrich),
+        "FeatureFlagService.CreateUsageDashboard" => handler!(dashboards::create),
+        "FeatureFlagService.GetDashboard" => handler!(dashboards::get),
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
         "ProjectService.GetProject" => handler!(projects::get),

@@ -8,6 +8,7 @@
 mod activity;
 mod body;
 mod call;
+mod dashboards;
 mod error;
 mod feature_flags;
 mod handlers;

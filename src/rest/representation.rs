@@ -1,9 +1,14 @@
-//! The documented JSON of an activity row and a project; a flag's is
+//! The documented JSON of an activity row, a dashboard and a project; a flag's is
 //! [`ShownFlag::to_json`](crate::model::shown::ShownFlag::to_json).
 
 use serde_json::{Value, json};
 
-use crate::model::{activity::Activity, fields::timestamp, project::Project};
+use crate::model::{
+    activity::Activity,
+    dashboard::{Chart, ShownDashboard, Tile},
+    fields::timestamp,
+    project::Project,
+};
 
 /// An activity row (management-api 4.6).
 pub(super) fn activity(row: &Activity) -> Value {
@@ -19,6 +24,32 @@ pub(super) fn activity(row: &Activity) -> Value {
         "item_id": row.item_id,
         "detail": row.detail,
         "created_at": timestamp(row.created_at),
+    })
+}
+
+/// A dashboard with its numbers (architecture 2).
+pub(super) fn dashboard(shown: &ShownDashboard) -> Value {
+    let dashboard = &shown.dashboard;
+    let tiles = dashboard.tiles.iter().zip(&shown.charts).map(tile);
+    json!({
+        "id": dashboard.id,
+        "name": dashboard.name,
+        "description": dashboard.description,
+        "tags": dashboard.tags,
+        "tiles": tiles.collect::<Vec<_>>(),
+    })
+}
+
+fn tile((tile, chart): (&Tile, &Chart)) -> Value {
+    let series = chart.series.iter().map(|line| json!({"label": line.label, "data": line.data}));
+    json!({
+        "id": tile.id,
+        "insight": {
+            "name": tile.name,
+            "description": tile.description,
+            "query": tile.query,
+            "result": {"labels": chart.labels, "series": series.collect::<Vec<_>>()},
+        },
     })
 }
 

@@ -95,6 +95,7 @@ impl Server {
         let (stop, ops_stop, tasks) =
             <(CancellationToken, CancellationToken, TaskTracker)>::default();
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
+        services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
         let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
         let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;

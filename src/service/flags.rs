@@ -229,6 +229,7 @@ impl Services {
         after.updated_at = Some(now);
         holder.make_way(&mut write, Some(before.id)).await?;
         write.update_flag(&before, &after).await?;
+        usage_dashboard::retitle(&write, &before, &after).await?;
         flag_log::update(&mut write, &before, &after, caller.user_id, now).await?;
         self.commit(write, now).await?;
         self.shown(caller, after, now).await

@@ -7,7 +7,9 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod bootstrap;
+mod dashboards;
 pub(crate) mod definitions;
+mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;
 mod flag_rules;
@@ -19,6 +21,8 @@ pub(crate) mod projects;
 pub(crate) mod rotation;
 mod usage_dashboard;
 
+pub use enrichment::UsageSeen;
+
 use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
 
 /// What every use-case stands on. Cheap to clone.
@@ -28,12 +32,13 @@ pub struct Services {
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor }
+        Self { store, snapshots, clock, encryptor, usage_seen: UsageSeen::default() }
     }
 }

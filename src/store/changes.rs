@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Store, entity::change_log, failure};
+use super::{Store, entity::change_log, failure, project_write::Kind};
 use crate::model::error::Result;
 
 /// Items that changed after a revision, and the newest revision seen with them.
@@ -12,7 +12,10 @@ use crate::model::error::Result;
 pub(crate) struct Changes {
     /// Flags to read anew, or to forget.
     pub(crate) flag_ids: Vec<i64>,
-    /// Whether something else than flags changed, so that all must be read anew.
+    /// Cohorts to read anew, or to forget.
+    pub(crate) cohort_ids: Vec<i64>,
+    /// Whether something else changed, such as a setting or a group type, so that all must be
+    /// read anew.
     pub(crate) other: bool,
     /// The newest revision among them; 0 when there are none.
     pub(crate) revision: i64,
@@ -39,22 +42,23 @@ impl Store {
     }
 }
 
-/// Beyond this many flags, reading all anew is cheaper, and databases bound the number of values
+/// Beyond this many changed items, reading all anew is cheaper, and databases bound the number of values
 /// in a statement.
-const MOST_FLAGS: usize = 10_000;
+const MOST_ITEMS: usize = 10_000;
 
 fn collect(rows: Vec<(i64, String, String)>) -> Changes {
     let mut changes = Changes::default();
-    let mut seen = HashSet::new();
+    let (mut flags, mut cohorts) = (HashSet::new(), HashSet::new());
     for (revision, kind, item_id) in rows {
         changes.revision = revision;
-        match (kind.as_str(), item_id.parse()) {
-            ("flag", Ok(id)) if seen.insert(id) => changes.flag_ids.push(id),
-            ("flag", Ok(_)) => {}
+        match (Kind::parse(&kind), item_id.parse()) {
+            (Some(Kind::Flag), Ok(id)) if flags.insert(id) => changes.flag_ids.push(id),
+            (Some(Kind::Cohort), Ok(id)) if cohorts.insert(id) => changes.cohort_ids.push(id),
+            (Some(Kind::Flag | Kind::Cohort), Ok(_)) => {}
             _ => changes.other = true,
         }
     }
-    changes.other |= changes.flag_ids.len() > MOST_FLAGS;
+    changes.other |= changes.flag_ids.len().max(changes.cohort_ids.len()) > MOST_ITEMS;
     changes
 }
 
@@ -63,11 +67,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_changed_twice_is_read_once() {
+    fn what_changed_twice_is_read_once() {
         let row = |revision, kind: &str, id: &str| (revision, kind.to_owned(), id.to_owned());
-        let rows = vec![row(4, "flag", "1"), row(5, "flag", "2"), row(6, "flag", "1")];
-        let changes = collect(rows);
-        assert_eq!((changes.flag_ids, changes.revision, changes.other), (vec![1, 2], 6, false));
-        assert!(collect(vec![row(7, "cohort", "1")]).other);
+        let rows = [
+            row(4, "flag", "1"),
+            row(5, "flag", "2"),
+            row(6, "flag", "1"),
+            row(7, "cohort", "1"),
+            row(8, "cohort", "1"),
+        ];
+        let expected =
+            Changes { flag_ids: vec![1, 2], cohort_ids: vec![1], other: false, revision: 8 };
+        assert_eq!(collect(rows.into()), expected);
+        for kind in ["project", "something newer"] {
+            assert!(collect(vec![row(7, kind, "1")]).other, "{kind}");
+        }
     }
 }

@@ -8,6 +8,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod changes;
+mod cohorts;
 mod connect;
 pub(crate) mod dashboards;
 mod definitions;
@@ -17,6 +18,7 @@ mod flag_links;
 pub(crate) mod flag_list;
 mod flags;
 mod flags_labels;
+mod groups;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
@@ -25,6 +27,7 @@ mod names;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
+pub(crate) mod usage_series;
 pub(crate) mod users;
 
 use std::{

@@ -26,7 +26,9 @@ use crate::model::{error::Result, project::Project};
 pub(crate) enum Kind {
     /// A feature flag.
     Flag,
-    /// The project's own settings.
+    /// A cohort.
+    Cohort,
+    /// The project's own settings and group types.
     Project,
 }
 
@@ -34,8 +36,14 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Flag => "flag",
+            Self::Cohort => "cohort",
             Self::Project => "project",
         }
+    }
+
+    /// The kind with this name; `None` for one of a newer release.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Flag, Self::Cohort, Self::Project].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -96,6 +104,13 @@ impl ProjectWrite {
         super::listen::announce_revision(&self.txn, self.project.id, revision).await?;
         self.txn.commit().await.map_err(failure)?;
         Ok(revision)
+    }
+
+    /// Commits what evaluation does not read, such as dashboards: the revision stays, and
+    /// nobody is told.
+    pub(crate) async fn commit_unseen(self) -> Result<()> {
+        debug_assert!(self.changed.is_empty() && self.activity_added == 0 && self.flags_added == 0);
+        self.txn.commit().await.map_err(failure)
     }
 
     async fn write_totals(&self, revision: i64) -> Result<()> {

@@ -10,12 +10,15 @@
 mod support;
 
 mod access;
+mod cohort_targeting;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod contract;
+mod dashboards;
 mod definitions;
 mod encrypted;
+mod enrich;
 mod fidelity;
 mod filter_rules;
 mod flag_fields;

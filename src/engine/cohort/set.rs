@@ -59,6 +59,23 @@ impl CohortSet {
         Self { cohorts, positions, graph, traits }
     }
 
+    /// The set after some cohorts were changed or added, and some removed; the others are shared.
+    pub(in crate::engine) fn with_changes(
+        &self,
+        changed: Vec<Arc<Cohort>>,
+        removed: &[i64],
+    ) -> Self {
+        let mut cohorts = self.cohorts.clone();
+        for cohort in changed {
+            match self.positions.get(&cohort.id) {
+                Some(&at) => cohorts[at] = cohort,
+                None => cohorts.push(cohort),
+            }
+        }
+        cohorts.retain(|cohort| !removed.contains(&cohort.id));
+        Self::new(cohorts)
+    }
+
     /// The cohort with this id.
     pub(in crate::engine) fn get(&self, id: i64) -> Option<&Arc<Cohort>> {
         self.positions.get(&id).map(|&at| &self.cohorts[at])

@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::engine::FlagSource;
 use crate::engine::fixtures::{flag, set, source};
+use crate::engine::{CohortSource, FlagSource};
 
 #[test]
 fn a_change_shares_the_flags_that_stay() {
@@ -16,6 +16,24 @@ fn a_change_shares_the_flags_that_stay() {
     assert!(after.flag("two").is_none() && after.flag_by_id(3).is_none());
     assert_eq!(after.flag("four").map(|flag| flag.id()), Some(4));
     assert_eq!(before.flags().len(), 3, "the old set is as it was");
+}
+
+fn cohort(id: i64) -> Arc<Cohort> {
+    Arc::new(Cohort::compile(&CohortSource { id, is_static: true, filters: None, groups: None }))
+}
+
+#[test]
+fn a_change_of_cohorts_shares_flags_and_the_other_cohorts() {
+    let flags = vec![flag(1, "one", json!({}))];
+    let before = FlagSet::new(Settings::default(), flags, vec![cohort(1), cohort(2), cohort(3)]);
+    let after = before.with_cohorts(vec![cohort(2), cohort(4)], &[3, 9]);
+    let ids: Vec<i64> = after.cohorts().map(|cohort| cohort.id()).collect();
+    assert_eq!(ids, [1, 2, 4]);
+    let shared = |id| Arc::ptr_eq(before.cohort(id).unwrap(), after.cohort(id).unwrap());
+    assert!(shared(1) && !shared(2) && after.cohort(3).is_none());
+    assert!(Arc::ptr_eq(&before.flags()[0], &after.flags()[0]));
+    assert!(Arc::ptr_eq(&before.index, &after.index));
+    assert_eq!(before.cohorts().count(), 3, "the old set is as it was");
 }
 
 #[test]

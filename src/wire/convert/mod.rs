@@ -1,6 +1,7 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod dashboard;
 mod definitions;
 mod filter;
 mod filters;
@@ -11,6 +12,7 @@ mod project;
 mod values;
 
 pub use activity::activity;
+pub use dashboard::dashboard;
 pub use definitions::definitions;
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag};

@@ -8,6 +8,7 @@ pub(crate) mod operations;
 pub(crate) mod postgres;
 pub(crate) mod rest;
 pub(crate) mod rows;
+pub(crate) mod usage;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -83,9 +84,13 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn on_sqlite() -> Self {
+        Self::on_sqlite_with(&[]).await
+    }
+
+    pub(crate) async fn on_sqlite_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = sqlite_url(&folder, "flagstaff.db");
-        Self::start(url, Home::Folder(folder), &[]).await
+        Self::start(url, Home::Folder(folder), arguments).await
     }
 
     /// `None` where there is no PostgreSQL.

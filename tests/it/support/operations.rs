@@ -2,10 +2,12 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    CreateFeatureFlagRequest, DeleteFeatureFlagRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetFeatureFlagRequest, GetFlagDefinitionsRequest, GetLocalEvaluationRequest,
-    GetProjectRequest, ListActivityRequest, ListFeatureFlagActivityRequest,
-    ListFeatureFlagsRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
+    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
+    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
+    GetDashboardRequest, GetFeatureFlagRequest, GetFlagDefinitionsRequest,
+    GetLocalEvaluationRequest, GetProjectRequest, ListActivityRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, UpdateFeatureFlagRequest,
+    UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -29,13 +31,17 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 24] = [
+pub(crate) const OPERATIONS: [Operation; 30] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
     needs("feature_flag:write", "PATCH feature_flags/{id}/"),
     needs("feature_flag:write", "PUT feature_flags/{id}/"),
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/enrich_usage_dashboard/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/dashboard/"),
+    // The first flag's dashboard has the flag's own number.
+    needs("feature_flag:read", "GET dashboards/{id}/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
     needs("feature_flag:read", "GET feature_flags/local_evaluation/"),
@@ -46,6 +52,9 @@ pub(crate) const OPERATIONS: [Operation; 24] = [
     needs("feature_flag:read", "GetFeatureFlag"),
     needs("feature_flag:write", "UpdateFeatureFlag"),
     needs("feature_flag:write", "DeleteFeatureFlag"),
+    needs("feature_flag:write", "EnrichUsageDashboard"),
+    needs("feature_flag:write", "CreateUsageDashboard"),
+    needs("feature_flag:read", "GetDashboard"),
     needs("activity_log:read", "ListActivity"),
     needs("activity_log:read", "ListFeatureFlagActivity"),
     needs("project:read", "GetProject"),
@@ -70,8 +79,15 @@ impl Operation {
 
     /// Whether it is about one flag, named by its id.
     pub(crate) fn names_a_flag(self) -> bool {
-        let rpcs =
-            ["GetFeatureFlag", "UpdateFeatureFlag", "DeleteFeatureFlag", "ListFeatureFlagActivity"];
+        let rpcs = [
+            "GetFeatureFlag",
+            "UpdateFeatureFlag",
+            "DeleteFeatureFlag",
+            "ListFeatureFlagActivity",
+            "EnrichUsageDashboard",
+            "CreateUsageDashboard",
+            "GetDashboard",
+        ];
         self.name.contains("{id}") || rpcs.contains(&self.name)
     }
 }
@@ -158,6 +174,15 @@ impl Service {
             })),
             "DeleteFeatureFlag" => {
                 call!(flags.delete_feature_flag(DeleteFeatureFlagRequest { id }))
+            }
+            "EnrichUsageDashboard" => {
+                call!(flags.enrich_usage_dashboard(EnrichUsageDashboardRequest { id }))
+            }
+            "CreateUsageDashboard" => {
+                call!(flags.create_usage_dashboard(CreateUsageDashboardRequest { id }))
+            }
+            "GetDashboard" => {
+                call!(flags.get_dashboard(GetDashboardRequest { dashboard_id: id }))
             }
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {

@@ -1,0 +1,171 @@
+//! Reads usage: how often a flag was called or seen, by whom, hour by hour.
+//!
+//! A range may hold very many rows, and sketches are kilobytes each, so rows
+//! are handed on one by one and never held together.
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Order,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, Query},
+};
+
+use super::{
+    ProjectWrite, Store,
+    entity::{feature_flag, usage_hour, usage_unique},
+    failure,
+};
+use crate::model::{
+    dashboard::{INTERACTED, VIEWED},
+    error::{Error, Result},
+    sketch::UniqueSketch,
+};
+
+/// One event of one flag, from an hour until another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsageOf<'a> {
+    pub(crate) project_id: i64,
+    pub(crate) flag_key: &'a str,
+    pub(crate) event: &'a str,
+    pub(crate) from: DateTime<Utc>,
+    /// Not part of the range.
+    pub(crate) until: DateTime<Utc>,
+}
+
+/// What narrows either table of usage down to one event of one flag; `Column` is the table's.
+macro_rules! hours_of {
+    ($of:expr) => {
+        Condition::all()
+            .add(Column::ProjectId.eq($of.project_id))
+            .add(Column::FlagKey.eq($of.flag_key))
+            .add(Column::Event.eq($of.event))
+            .add(Column::Hour.gte($of.from))
+            .add(Column::Hour.lt($of.until))
+    };
+}
+
+/// The events of one hour with one answer.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct HourCount {
+    pub(crate) variant: String,
+    pub(crate) hour: DateTime<Utc>,
+    pub(crate) count: i64,
+}
+
+/// The users of one hour with one answer.
+#[derive(Debug)]
+pub(crate) struct HourUsers {
+    pub(crate) variant: String,
+    pub(crate) hour: DateTime<Utc>,
+    pub(crate) users: UniqueSketch,
+}
+
+impl Store {
+    /// The answers that came most often, the most frequent first.
+    pub(crate) async fn top_variants(&self, of: UsageOf<'_>, limit: u64) -> Result<Vec<String>> {
+        use usage_hour::Column;
+        usage_hour::Entity::find()
+            .select_only()
+            .column(Column::Variant)
+            .filter(hours_of!(of))
+            .group_by(Column::Variant)
+            .order_by(Expr::col(Column::Count).sum(), Order::Desc)
+            .order_by_asc(Column::Variant)
+            .limit(limit)
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(failure)
+    }
+
+    /// Hands on how often each answer came in each hour, in no order.
+    pub(crate) async fn each_count(
+        &self,
+        of: UsageOf<'_>,
+        mut each: impl FnMut(HourCount),
+    ) -> Result<()> {
+        use usage_hour::Column;
+        let query = usage_hour::Entity::find()
+            .select_only()
+            .columns([Column::Variant, Column::Hour, Column::Count])
+            .filter(hours_of!(of))
+            .into_model::<HourCount>();
+        let mut rows = query.stream(self.reader()).await.map_err(failure)?;
+        while let Some(row) = rows.try_next().await.map_err(failure)? {
+            each(row);
+        }
+        Ok(())
+    }
+
+    /// Hands on who got each answer in each hour, in no order.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` for a sketch that cannot be read.
+    pub(crate) async fn each_users(
+        &self,
+        of: UsageOf<'_>,
+        mut each: impl FnMut(HourUsers),
+    ) -> Result<()> {
+        use usage_unique::Column;
+        let query = usage_unique::Entity::find().filter(hours_of!(of));
+        let mut rows = query.stream(self.reader()).await.map_err(failure)?;
+        while let Some(row) = rows.try_next().await.map_err(failure)? {
+            let users = UniqueSketch::from_bytes(&row.sketch).map_err(Error::internal)?;
+            each(HourUsers { variant: row.variant, hour: row.hour, users });
+        }
+        Ok(())
+    }
+
+    /// Live flags that are not marked as enriched while views or interactions of their key were
+    /// seen: project and flag, at most `limit`.
+    pub(crate) async fn unmarked_enriched_flags(&self, limit: u64) -> Result<Vec<(i64, i64)>> {
+        use feature_flag::Column;
+        let same = |usage: usage_hour::Column, flag: Column| {
+            Expr::col((usage_hour::Entity, usage)).equals((feature_flag::Entity, flag))
+        };
+        let seen = Query::select()
+            .expr(Expr::val(1))
+            .from(usage_hour::Entity)
+            .and_where(same(usage_hour::Column::ProjectId, Column::ProjectId))
+            .and_where(same(usage_hour::Column::FlagKey, Column::Key))
+            .and_where(enriching())
+            .take();
+        feature_flag::Entity::find()
+            .select_only()
+            .columns([Column::ProjectId, Column::Id])
+            .filter(Column::Deleted.eq(false))
+            .filter(
+                Condition::any()
+                    .add(Column::HasEnrichedAnalytics.is_null())
+                    .add(Column::HasEnrichedAnalytics.eq(false)),
+            )
+            .filter(Expr::exists(seen))
+            .order_by_asc(Column::Id)
+            .limit(limit)
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(failure)
+    }
+}
+
+impl ProjectWrite {
+    /// Whether views or interactions of a flag's key were seen.
+    pub(crate) async fn has_enriching_usage(&self, flag_key: &str) -> Result<bool> {
+        let found = usage_hour::Entity::find()
+            .filter(usage_hour::Column::ProjectId.eq(self.project.id))
+            .filter(usage_hour::Column::FlagKey.eq(flag_key))
+            .filter(enriching())
+            .limit(1);
+        let statement = self.txn.get_database_backend().build(found.as_query());
+        Ok(self.txn.query_one_raw(statement).await.map_err(failure)?.is_some())
+    }
+}
+
+/// Spelled as the partial index spells it: a bound parameter would keep the planner from it.
+fn enriching() -> Expr {
+    let column = (usage_hour::Entity, usage_hour::Column::Event);
+    Expr::col(column).is_in([VIEWED, INTERACTED].map(|event| Expr::cust(format!("'{event}'"))))
+}
