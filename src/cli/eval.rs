@@ -32,16 +32,19 @@ pub(super) struct Eval {
     #[arg(long, conflicts_with_all = ["project", "flag", "distinct_id", "property"])]
     offline: bool,
     /// Definitions for all lines: a file with the body of `GET /flags/definitions`
-    #[arg(long, requires = "offline")]
+    #[arg(long)]
     definitions: Option<PathBuf>,
     /// When it is, as RFC 3339 such as 2026-01-31T12:00:00Z [default: now]
-    #[arg(long, requires = "offline", value_parser = instant)]
+    #[arg(long, value_parser = instant)]
     now: Option<DateTime<Utc>>,
 }
 
 pub(super) async fn run(eval: Eval, database_url: &str) -> Result<ExitCode, Failure> {
     if eval.offline {
         return offline::run(eval.definitions.as_deref(), eval.now);
+    }
+    if eval.definitions.is_some() || eval.now.is_some() {
+        return Err(Failure::Setting("--definitions and --now are for --offline".into()));
     }
     let services = services(database_url).await?;
     let (project, key) = (eval.project.unwrap_or_default(), eval.flag.unwrap_or_default());
