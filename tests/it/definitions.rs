@@ -200,6 +200,9 @@ async fn whoever_holds_the_newest_gets_nothing_again(service: &Service) {
     }
 }
 
+/// What it shows, the credential, the token, and the status and code of the answer.
+type Asked<'a> = (&'static str, Option<&'a str>, Option<&'a str>, u16, &'static str);
+
 async fn credentials_open_their_own_projects_alone(service: &Service) {
     service.create_for_everyone("one").await;
     let (other, other_token) = service.new_project("Other");
@@ -208,7 +211,7 @@ async fn credentials_open_their_own_projects_alone(service: &Service) {
     let person = service.new_key("--project 1 --scopes person:read");
     let own = service.token.as_str();
     let nobody = "phc_nobody_has_this";
-    let cases: [(&str, Option<&str>, Option<&str>, u16, &str); 14] = [
+    let cases: [Asked<'_>; 14] = [
         ("nothing", None, Some(own), 401, "not_authenticated"),
         ("nonsense", Some("nonsense"), Some(own), 401, "authentication_failed"),
         ("the public token", Some(own), Some(own), 403, "permission_denied"),

@@ -61,12 +61,17 @@ fn file(name: &str) -> Option<Value> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(serde_json::from_str(&text).unwrap()),
         Err(error) => {
-            let required = std::env::var("FLAGSTAFF_REQUIRE_VECTORS").is_ok_and(|said| said == "1");
-            assert!(!required, "{path}: {error}");
-            eprintln!("skipped: no conformance vectors at {path}");
+            assert!(!are_required(), "{path}: {error}");
+            // Past the test harness, which hides what passing tests print.
+            let _ = writeln!(std::io::stderr(), "skipped: no conformance vectors at {path}");
             None
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this setting is for the tests, not the service")]
+fn are_required() -> bool {
+    std::env::var("FLAGSTAFF_REQUIRE_VECTORS").is_ok_and(|said| said == "1")
 }
 
 fn items<'a>(value: &'a Value, name: &str) -> &'a [Value] {
