@@ -37,18 +37,18 @@ struct Settings {
     serve: ServeSettings,
 }
 
-/// What is measured: a name, and the request of one round.
+/// What is measured: a name, and the request of one round in a project of so many flags.
 struct Operation {
     name: &'static str,
-    request: fn(usize) -> (Method, String, Option<Value>),
+    request: fn(usize, i64) -> (Method, String, Option<Value>),
 }
 
 const FLAGS: &str = "/api/projects/1/feature_flags/";
 
-const OPERATIONS: [Operation; 15] = [
+const OPERATIONS: [Operation; 20] = [
     Operation {
         name: "create",
-        request: |round| {
+        request: |round, _| {
             let key = format!("made-{round}");
             let filters = json!({"groups": [{"properties": [], "rollout_percentage": 50}]});
             (Method::POST, FLAGS.into(), Some(json!({"key": key, "filters": filters})))
@@ -56,27 +56,58 @@ const OPERATIONS: [Operation; 15] = [
     },
     Operation {
         name: "PATCH name",
-        request: |round| {
+        request: |round, _| {
             let path = format!("{FLAGS}{}/", 1 + round);
             (Method::PATCH, path, Some(json!({"name": format!("Renamed {round}")})))
         },
     },
-    Operation { name: "retrieve", request: |round| get(&format!("{}/", 500 + round)) },
-    Operation { name: "list", request: |_| get("") },
-    Operation { name: "list, last page", request: |_| get("?offset=900&limit=100") },
-    Operation { name: "active=true", request: |_| get("?active=true") },
-    Operation { name: "active=STALE", request: |_| get("?active=STALE") },
     Operation {
-        name: "search, few hits",
-        request: |round| get(&format!("?search=seed-{}", 700 + round)),
+        name: "create, reads a flag",
+        request: |round, _| {
+            let key = format!("reader-{round}");
+            let reads = json!({"key": (10 + round).to_string(), "type": "flag",
+                "operator": "flag_evaluates_to", "value": true});
+            let filters = json!({"groups": [{"properties": [reads], "rollout_percentage": 50}]});
+            (Method::POST, FLAGS.into(), Some(json!({"key": key, "filters": filters})))
+        },
     },
-    Operation { name: "search, no hit", request: |_| get("?search=nowhere-to-be-found") },
-    Operation { name: "search, all hit", request: |_| get("?search=seeded%20flag") },
-    Operation { name: "type=multivariant", request: |_| get("?type=multivariant") },
-    Operation { name: "tags", request: |_| get("?tags=%5B%22tag-3%22%5D") },
-    Operation { name: "excluded_tags", request: |_| get("?excluded_tags=%5B%22tag-3%22%5D") },
-    Operation { name: "evaluation_runtime", request: |_| get("?evaluation_runtime=server") },
-    Operation { name: "created_by_id", request: |_| get("?created_by_id=1") },
+    Operation {
+        name: "PATCH key",
+        request: |round, _| {
+            let path = format!("{FLAGS}{}/", 300 + round);
+            (Method::PATCH, path, Some(json!({"key": format!("renamed-{round}")})))
+        },
+    },
+    Operation {
+        name: "PATCH deleted",
+        request: |round, _| {
+            (Method::PATCH, format!("{FLAGS}{}/", 400 + round), Some(json!({"deleted": true})))
+        },
+    },
+    Operation { name: "retrieve", request: |round, _| get(&format!("{}/", 500 + round)) },
+    Operation { name: "list", request: |_, _| get("") },
+    Operation {
+        name: "list, last page",
+        request: |_, size| get(&format!("?offset={}", size - 100)),
+    },
+    Operation { name: "active=true", request: |_, _| get("?active=true") },
+    Operation { name: "active=STALE", request: |_, _| get("?active=STALE") },
+    Operation {
+        name: "search, one hit",
+        request: |round, _| get(&format!("?search=seed-{}-x", 700 + round)),
+    },
+    Operation { name: "search, no hit", request: |_, _| get("?search=nowhere-to-be-found") },
+    Operation { name: "search, all hit", request: |_, _| get("?search=seeded%20flag") },
+    Operation { name: "type=multivariant", request: |_, _| get("?type=multivariant") },
+    Operation { name: "tags", request: |_, _| get("?tags=%5B%22tag-3%22%5D") },
+    Operation { name: "excluded_tags", request: |_, _| get("?excluded_tags=%5B%22tag-3%22%5D") },
+    Operation { name: "key", request: |round, _| get(&format!("?key=SEED-{}-X", 700 + round)) },
+    Operation {
+        name: "excluded_properties",
+        request: |_, _| get("?excluded_properties=%5B%22seed-7-x%22%5D"),
+    },
+    Operation { name: "evaluation_runtime", request: |_, _| get("?evaluation_runtime=server") },
+    Operation { name: "created_by_id", request: |_, _| get("?created_by_id=1") },
 ];
 
 fn get(query: &str) -> (Method, String, Option<Value>) {
@@ -123,7 +154,7 @@ async fn measure(size: i64) -> Vec<(Duration, Duration)> {
     let client = Client::new();
     let mut figures = Vec::new();
     for operation in &OPERATIONS {
-        figures.push(time(&client, &base, &key, operation).await);
+        figures.push(time(&client, &base, &key, operation, size).await);
     }
     server.stop().await;
     figures
@@ -134,10 +165,11 @@ async fn time(
     base: &str,
     key: &str,
     operation: &Operation,
+    size: i64,
 ) -> (Duration, Duration) {
     let mut taken = Vec::new();
     for round in 0..WARM_UP + ROUNDS {
-        let (method, path, body) = (operation.request)(round);
+        let (method, path, body) = (operation.request)(round, size);
         let mut request = client.request(method, format!("{base}{path}")).bearer_auth(key);
         if let Some(body) = body {
             request = request.json(&body);

@@ -225,7 +225,7 @@ mod tests {
     fn an_answer_is_not_held_back_when_nobody_asks_on() {
         let flushed = RefCell::new(0);
         let lines =
-            vec!["{\"distinct_id\": \"a\"}\n".to_owned(), "x\n".to_owned(), "{}".to_owned()];
+            vec!["{\"distinct_id\": \"a\"}\n".to_owned(), "x\n".to_owned(), "{}\n".to_owned()];
         let asker = Asker { lines, flushed: &flushed, asked: 0 };
         let heard = Heard { held: 0, flushed: &flushed };
         answer_lines(&mut evaluator(Some(&feed("a"))), BufReader::new(asker), heard).unwrap();

@@ -7,7 +7,10 @@
 use std::collections::{HashSet, VecDeque};
 
 /// Nodes in an order in which each follows what it reads.
-#[derive(Clone, Debug)]
+///
+/// What is no node reads nothing: whoever has more things than the graph has nodes may ask
+/// about those too.
+#[derive(Debug, Default)]
 pub(super) struct Graph {
     /// For each node, the nodes it reads.
     reads: Vec<Box<[usize]>>,
@@ -40,17 +43,6 @@ impl Graph {
         Self { reads, order, rank, cyclic }
     }
 
-    /// The graph with one more node, which reads nothing and which nothing reads.
-    pub(super) fn with_lone_node(&self) -> Self {
-        let node = self.reads.len();
-        let mut graph = self.clone();
-        graph.reads.push(Box::default());
-        graph.rank.push(graph.order.len());
-        graph.order.push(node);
-        graph.cyclic.push(false);
-        graph
-    }
-
     /// Every node, each after what it reads; participants of cycles anywhere.
     pub(super) fn order(&self) -> &[usize] {
         &self.order
@@ -58,12 +50,12 @@ impl Graph {
 
     /// The nodes that `node` reads.
     pub(super) fn reads(&self, node: usize) -> &[usize] {
-        &self.reads[node]
+        self.reads.get(node).map_or(&[], |reads| reads)
     }
 
     /// True for a node that reads itself, directly or through others.
     pub(super) fn is_cyclic(&self, node: usize) -> bool {
-        self.cyclic[node]
+        self.cyclic.get(node).is_some_and(|cyclic| *cyclic)
     }
 
     /// The nodes of `roots` and all they read, each after what it reads.
@@ -72,11 +64,11 @@ impl Graph {
         let mut seen: HashSet<usize> = HashSet::new();
         while let Some(node) = pending.pop() {
             if seen.insert(node) {
-                pending.extend(&self.reads[node]);
+                pending.extend(self.reads(node));
             }
         }
         let mut required: Vec<usize> = seen.into_iter().collect();
-        required.sort_unstable_by_key(|&node| self.rank[node]);
+        required.sort_unstable_by_key(|&node| self.rank.get(node).copied().unwrap_or(node));
         required
     }
 }

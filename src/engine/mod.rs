@@ -101,10 +101,10 @@ pub fn evaluate<'f>(
     let scene = Scene::new(set, subject, now);
     let audience = &selection.audience;
     let standings = match selection.flag_keys {
-        None => Standings::of(set, set.graph().order(), &scene, audience),
+        None => Standings::of(set, set.order(), &scene, audience),
         Some(keys) => {
             let asked = keys.iter().filter_map(|key| set.position(key));
-            Standings::of(set, &set.graph().required(asked), &scene, audience)
+            Standings::of(set, set.graph().required(asked), &scene, audience)
         }
     };
     let mut errors_while_computing = false;

@@ -1,10 +1,11 @@
 //! A project's flags, ready to be evaluated together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use rpds::HashTrieMapSync;
 
 use super::cohort::{Cohort, CohortSet};
 use super::definition::Flag;
@@ -33,34 +34,92 @@ pub struct FlagSet {
     index: Arc<Index>,
 }
 
-/// Where flags stand in their list, and in what order they are decided.
-#[derive(Debug)]
+/// Where flags stand in their list, and how they hang together.
+///
+/// The maps share what they can with those before: one flag more or less does not cost what
+/// the project has of others.
+#[derive(Debug, Clone, Default)]
 struct Index {
-    by_key: HashMap<Arc<str>, usize>,
-    by_id: HashMap<i64, usize>,
+    by_key: HashTrieMapSync<Arc<str>, usize>,
+    by_id: HashTrieMapSync<i64, usize>,
+    links: Arc<Links>,
+}
+
+/// Which flags read which.
+#[derive(Debug, Default)]
+struct Links {
+    /// By position. A flag that came later is not in it: it reads none and none reads it.
     graph: Graph,
+    /// What is read and not there: a new flag with such a number is read at once.
+    absent: HashSet<i64>,
 }
 
 impl Index {
     fn of(flags: &[Arc<Flag>]) -> Self {
-        let by_id: HashMap<i64, usize> =
-            flags.iter().enumerate().map(|(at, flag)| (flag.id(), at)).collect();
-        // A deleted flag may share its key with the one that took its place.
-        let live = flags.iter().enumerate().filter(|(_, flag)| !flag.is_deleted());
-        let by_key = live.map(|(at, flag)| (Arc::clone(flag.shared_key()), at)).collect();
-        let graph = Graph::new(flags.iter().map(|flag| reads(flag, &by_id)).collect());
-        Self { by_key, by_id, graph }
+        let mut index = Self::default();
+        for (at, flag) in flags.iter().enumerate() {
+            index.note(flag, at);
+        }
+        index.links = Arc::new(Links::of(flags, &index.by_id));
+        index
     }
 
-    /// The index with one more flag, which stands last, reads no flag and is read by none.
-    fn with(&self, flag: &Flag) -> Self {
-        let (mut by_key, mut by_id) = (self.by_key.clone(), self.by_id.clone());
-        let at = self.graph.order().len();
-        by_id.insert(flag.id(), at);
+    fn note(&mut self, flag: &Flag, at: usize) {
+        self.by_id.insert_mut(flag.id(), at);
+        // A deleted flag may share its key with the one that took its place.
         if !flag.is_deleted() {
-            by_key.insert(Arc::clone(flag.shared_key()), at);
+            self.by_key.insert_mut(Arc::clone(flag.shared_key()), at);
         }
-        Self { by_key, by_id, graph: self.graph.with_lone_node() }
+    }
+
+    fn forget(&mut self, flag: &Flag, at: usize) {
+        self.by_id.remove_mut(&flag.id());
+        if self.by_key.get(flag.key()) == Some(&at) {
+            self.by_key.remove_mut(flag.key());
+        }
+    }
+
+    /// Takes a flag out of the list; the last one moves to its place.
+    fn remove(&mut self, flags: &mut Vec<Arc<Flag>>, id: i64) -> bool {
+        let Some(&at) = self.by_id.get(&id) else { return false };
+        self.forget(&flags.swap_remove(at), at);
+        if let Some(moved) = flags.get(at) {
+            self.forget(moved, flags.len());
+            self.note(moved, at);
+        }
+        true
+    }
+
+    /// Puts a flag into the list; true if that changes which flags read which.
+    fn put(&mut self, flags: &mut Vec<Arc<Flag>>, flag: Arc<Flag>) -> bool {
+        let Some(&at) = self.by_id.get(&flag.id()) else {
+            self.note(&flag, flags.len());
+            let is_lone = read_by(&flag).is_empty() && !self.links.absent.contains(&flag.id());
+            flags.push(flag);
+            return !is_lone;
+        };
+        let before = std::mem::replace(&mut flags[at], Arc::clone(&flag));
+        if before.key() != flag.key() || before.is_deleted() != flag.is_deleted() {
+            self.forget(&before, at);
+            self.note(&flag, at);
+        }
+        read_by(&before) != read_by(&flag)
+    }
+}
+
+impl Links {
+    fn of(flags: &[Arc<Flag>], positions: &HashTrieMapSync<i64, usize>) -> Self {
+        let mut absent = HashSet::new();
+        let mut position = |id: &i64| {
+            let found = positions.get(id).copied();
+            if found.is_none() {
+                absent.insert(*id);
+            }
+            found
+        };
+        let reads = |flag: &Arc<Flag>| read_by(flag).iter().filter_map(&mut position).collect();
+        let graph = Graph::new(flags.iter().map(reads).collect());
+        Self { graph, absent }
     }
 }
 
@@ -79,33 +138,23 @@ impl FlagSet {
 
     /// The set after some flags were changed or added, and some removed.
     ///
-    /// Flags that stay are shared. So is the index, unless a flag came, went, or changed its
-    /// key or what it reads: in most changes none does. A single new flag is added to it.
+    /// Flags that stay are shared. So is what is known of who reads whom, unless a flag went, or
+    /// one changed what it reads.
     pub fn with_changes(&self, changed: Vec<Arc<Flag>>, removed: &[i64]) -> Self {
         let mut flags = self.flags.clone();
-        let (mut moved, mut added) = (!removed.is_empty(), 0);
+        let mut index = Index::clone(&self.index);
+        let mut relinked = false;
+        for id in removed {
+            relinked |= index.remove(&mut flags, *id);
+        }
         for flag in changed {
-            match self.index.by_id.get(&flag.id()) {
-                Some(&at) => {
-                    moved |= !stands_alike(&flags[at], &flag);
-                    flags[at] = flag;
-                }
-                None => {
-                    added += 1;
-                    flags.push(flag);
-                }
-            }
+            relinked |= index.put(&mut flags, flag);
         }
-        if !removed.is_empty() {
-            flags.retain(|flag| !removed.contains(&flag.id()));
+        if relinked {
+            index.links = Arc::new(Links::of(&flags, &index.by_id));
         }
-        let index = match (moved, added, flags.last()) {
-            (false, 0, _) => Arc::clone(&self.index),
-            (false, 1, Some(last)) if self.is_lone(last) => Arc::new(self.index.with(last)),
-            _ => Arc::new(Index::of(&flags)),
-        };
         let (settings, cohorts) = (Arc::clone(&self.settings), Arc::clone(&self.cohorts));
-        Self { settings, cohorts, flags, index }
+        Self { settings, cohorts, flags, index: Arc::new(index) }
     }
 
     /// The set after some cohorts were changed or added, and some removed; flags are shared.
@@ -118,13 +167,7 @@ impl FlagSet {
         }
     }
 
-    /// Whether a new flag reads no flag, and none that is here reads it.
-    fn is_lone(&self, flag: &Flag) -> bool {
-        let id = flag.id();
-        read_by(flag).is_empty() && !self.flags.iter().any(|other| read_by(other).contains(&id))
-    }
-
-    /// The flags, in the order given.
+    /// The flags; those that came later stand anywhere.
     pub fn flags(&self) -> &[Arc<Flag>] {
         &self.flags
     }
@@ -164,7 +207,13 @@ impl FlagSet {
     }
 
     pub(super) fn graph(&self) -> &Graph {
-        &self.index.graph
+        &self.index.links.graph
+    }
+
+    /// Every position, each after what is read there.
+    pub(super) fn order(&self) -> impl Iterator<Item = usize> {
+        let linked = self.graph().order();
+        linked.iter().copied().chain(linked.len()..self.flags.len())
     }
 
     pub(super) fn position(&self, key: &str) -> Option<usize> {
@@ -180,22 +229,10 @@ impl FlagSet {
     }
 }
 
-/// Whether one flag can take the other's place without anything else moving.
-fn stands_alike(before: &Flag, after: &Flag) -> bool {
-    before.key() == after.key()
-        && before.is_deleted() == after.is_deleted()
-        && read_by(before) == read_by(after)
-}
-
 /// The flags that a flag reads. One that is never served is false whatever it
 /// reads, so it reads nothing.
 fn read_by(flag: &Flag) -> &[i64] {
     if flag.is_served() { flag.dependencies() } else { &[] }
-}
-
-/// Their positions.
-fn reads(flag: &Flag, positions: &HashMap<i64, usize>) -> Box<[usize]> {
-    read_by(flag).iter().filter_map(|id| positions.get(id).copied()).collect()
 }
 
 #[cfg(test)]

@@ -48,19 +48,19 @@ impl<'f> Standings<'f> {
         if read.is_empty() {
             Self::none(set)
         } else {
-            Self::of(set, &set.graph().required(read), scene, audience)
+            Self::of(set, set.graph().required(read), scene, audience)
         }
     }
 
     /// Settles the flags at `positions`, which come after what they read.
     pub(super) fn of(
         set: &'f FlagSet,
-        positions: &[usize],
+        positions: impl IntoIterator<Item = usize>,
         scene: &Scene<'_>,
         audience: &Audience<'_>,
     ) -> Self {
         let mut standings = Self { set, settled: vec![Standing::Unasked; set.flags().len()] };
-        for &at in positions {
+        for at in positions {
             standings.settled[at] = standings.settle(at, scene, audience);
         }
         standings

@@ -20,6 +20,7 @@ pub mod group;
 pub mod guards;
 pub mod json;
 pub mod link;
+pub mod listed;
 pub mod people;
 pub mod project;
 pub mod shown;

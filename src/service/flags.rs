@@ -65,7 +65,7 @@ impl Services {
             limit: wanted.limit,
             now,
         };
-        let (flags, total) = self.store.flags(project.id, &page).await?;
+        let (flags, total) = self.lists.page(&project, &page).await?;
         Ok(Page { results: self.all_shown(caller, flags, now).await?, total, wanted })
     }
 
@@ -79,7 +79,7 @@ impl Services {
         let project = self.open(caller, Scope::FLAG_READ, project).await?;
         let filter = FlagFilter::parse(filter)?;
         match caller.granted(Scope::FLAG_WRITE) {
-            Ok(()) => self.store.matching_ids(project.id, &filter, self.clock.now()).await,
+            Ok(()) => self.lists.matching_ids(&project, &filter, self.clock.now()).await,
             Err(_) => Ok(Vec::new()),
         }
     }

@@ -23,13 +23,19 @@ mod usage_dashboard;
 
 pub use enrichment::UsageSeen;
 
-use crate::{clock::Clock, encryption::Encryptor, snapshot::Snapshots, store::Store};
+use crate::{
+    clock::Clock,
+    encryption::Encryptor,
+    snapshot::{Snapshots, lists::Lists},
+    store::Store,
+};
 
 /// What every use-case stands on. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Services {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
+    pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
     pub(crate) usage_seen: UsageSeen,
@@ -39,6 +45,7 @@ impl Services {
     /// The use-cases over one store.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        Self { store, snapshots, clock, encryptor, usage_seen: UsageSeen::default() }
+        let lists = Lists::new(store.clone());
+        Self { store, snapshots, lists, clock, encryptor, usage_seen: UsageSeen::default() }
     }
 }

@@ -9,6 +9,7 @@
 mod changes;
 mod compile;
 mod feeds;
+pub(crate) mod lists;
 pub(crate) mod people;
 
 use std::{collections::HashMap, sync::Arc};

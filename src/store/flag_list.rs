@@ -1,5 +1,10 @@
-//! Lists of flags: the filters of management-api 3.7 as conditions on columns
-//! that the flag's own transaction keeps.
+//! Lists of flags as the database chooses them: the filters of management-api
+//! 3.7 as conditions on columns that the flag's own transaction keeps.
+//!
+//! Most lists are chosen in memory (`model::listed`, by the same rules), and
+//! only their pages read here.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -25,7 +30,7 @@ use crate::model::{
 
 /// The most experiments whose names a search finds; databases bound the number of values in a
 /// statement.
-const MOST_LINKED: u64 = 10_000;
+pub(super) const MOST_LINKED: u64 = 10_000;
 
 /// Which flags of a project are wanted, and which part of them.
 #[derive(Clone, Debug)]
@@ -48,21 +53,32 @@ impl Store {
         page: &FlagPage,
     ) -> Result<(Vec<FeatureFlag>, i64)> {
         let linked = self.linked_to(project_id, &page.filter).await?;
-        let wanted = matching(project_id, &page.filter, linked, page.now);
-        let total = wanted.clone().count(self.reader()).await.map_err(failure)?;
-        let rows = ordered(wanted, &page.order)
-            .offset(page.offset)
-            .limit(page.limit)
-            .all(self.reader())
-            .await
-            .map_err(failure)?;
-        let total = i64::try_from(total).unwrap_or(i64::MAX);
-        Ok((flags::whole(self.reader(), rows).await?, total))
+        let base = base(project_id, &page.filter, linked);
+        let alternatives = activity(&page.filter, page.now);
+        futures::try_join!(
+            self.page(ordered(either(base.clone(), alternatives.clone()), &page.order), page),
+            self.total(base, alternatives),
+        )
+    }
+
+    async fn page(&self, query: Select<Entity>, page: &FlagPage) -> Result<Vec<FeatureFlag>> {
+        let rows = query.offset(page.offset).limit(page.limit).all(self.reader()).await;
+        flags::whole(self.reader(), rows.map_err(failure)?).await
+    }
+
+    /// No flag meets two of the alternatives. Asked for one by one, each is a range of an index.
+    async fn total(&self, base: Select<Entity>, alternatives: Vec<Condition>) -> Result<i64> {
+        let mut total = 0;
+        for alternative in alternatives {
+            let query = base.clone().filter(alternative);
+            total += query.count(self.reader()).await.map_err(failure)?;
+        }
+        Ok(i64::try_from(total).unwrap_or(i64::MAX))
     }
 
     /// The flags of experiments whose name a search finds. Looked up first, so that the search
     /// itself asks for one column, and its index serves.
-    async fn linked_to(&self, project_id: i64, filter: &FlagFilter) -> Result<Vec<i64>> {
+    pub(super) async fn linked_to(&self, project_id: i64, filter: &FlagFilter) -> Result<Vec<i64>> {
         let Some(term) = &filter.search else { return Ok(Vec::new()) };
         flag_link::Entity::find()
             .select_only()
@@ -76,6 +92,22 @@ impl Store {
             .all(self.reader())
             .await
             .map_err(failure)
+    }
+
+    /// These flags, in this order; those that were deleted meanwhile are left out.
+    pub(crate) async fn flags_among(
+        &self,
+        project_id: i64,
+        ids: &[i64],
+    ) -> Result<Vec<FeatureFlag>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = flags::live(project_id).filter(Column::Id.is_in(ids.iter().copied()));
+        let mut rows = wanted.all(self.reader()).await.map_err(failure)?;
+        let places: HashMap<i64, usize> = ids.iter().copied().zip(0..).collect();
+        rows.sort_unstable_by_key(|row| places.get(&row.id).copied());
+        flags::whole(self.reader(), rows).await
     }
 
     /// Live, active flags that read this one, by key.
@@ -108,7 +140,8 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<i64>> {
         let linked = self.linked_to(project_id, filter).await?;
-        ordered(matching(project_id, filter, linked, now), &Order::default())
+        let wanted = either(base(project_id, filter, linked), activity(filter, now));
+        ordered(wanted, &Order::default())
             .select_only()
             .column(Column::Id)
             .into_tuple()
@@ -153,17 +186,14 @@ fn ordered(query: Select<Entity>, order: &Order) -> Select<Entity> {
     query.order_by(Column::Id, direction)
 }
 
-fn matching(
-    project_id: i64,
-    filter: &FlagFilter,
-    linked: Vec<i64>,
-    now: DateTime<Utc>,
-) -> Select<Entity> {
+fn either(query: Select<Entity>, alternatives: Vec<Condition>) -> Select<Entity> {
+    query.filter(alternatives.into_iter().fold(Condition::any(), Condition::add))
+}
+
+/// What a filter asks for, but for when flags were called and whether they are on.
+fn base(project_id: i64, filter: &FlagFilter, linked: Vec<i64>) -> Select<Entity> {
     let mut query = flags::live(project_id).filter(Column::Internal.eq(false));
     query = query.filter(Column::Archived.eq(filter.archived.unwrap_or(false)));
-    if let Some(activity) = filter.activity {
-        query = query.filter(active(activity, now));
-    }
     if let Some(users) = &filter.created_by {
         query = query.filter(Column::CreatedById.is_in(users.iter().copied()));
     }
@@ -196,19 +226,22 @@ fn matching(
     }
 }
 
-fn active(activity: Activity, now: DateTime<Utc>) -> Condition {
+/// The ways to be on, off or stale as the filter asks; a flag goes at most one of them.
+fn activity(filter: &FlagFilter, now: DateTime<Utc>) -> Vec<Condition> {
     let threshold = now - STALE_AFTER;
-    match activity {
-        Activity::Active => Condition::all().add(Column::Active.eq(true)),
-        Activity::Inactive => Condition::all().add(Column::Active.eq(false)),
-        Activity::Stale => Condition::all().add(Column::Active.eq(true)).add(
-            Condition::any().add(Column::LastCalledAt.lt(threshold)).add(
-                Condition::all()
-                    .add(Column::LastCalledAt.is_null())
-                    .add(Column::CreatedAt.lt(threshold))
-                    .add(Column::FullyRolledOut.eq(true)),
-            ),
-        ),
+    let all = Condition::all;
+    let is_active = |active: bool| all().add(Column::Active.eq(active));
+    match filter.activity {
+        None => vec![all()],
+        Some(Activity::Active) => vec![is_active(true)],
+        Some(Activity::Inactive) => vec![is_active(false)],
+        Some(Activity::Stale) => vec![
+            is_active(true).add(Column::LastCalledAt.lt(threshold)),
+            is_active(true)
+                .add(Column::LastCalledAt.is_null())
+                .add(Column::FullyRolledOut.eq(true))
+                .add(Column::CreatedAt.lt(threshold)),
+        ],
     }
 }
 

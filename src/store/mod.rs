@@ -16,6 +16,8 @@ mod entity;
 mod facts;
 mod flag_links;
 pub(crate) mod flag_list;
+mod flag_outside;
+mod flag_rows;
 mod flags;
 mod flags_labels;
 mod groups;

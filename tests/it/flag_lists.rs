@@ -10,6 +10,8 @@ both_databases! {
     each_parameter_narrows_the_list_on_both_edges,
     a_search_takes_the_term_literally_and_a_space_loosely,
     a_search_is_bounded,
+    a_list_is_never_behind_what_was_written_anywhere,
+    a_page_can_begin_anywhere_in_either_direction,
     stale_flags_are_those_that_nobody_misses,
     a_list_comes_in_the_wanted_order,
     an_order_by_no_stored_field_is_refused,
@@ -34,6 +36,10 @@ async fn listed(service: &Service, query: &[(&str, &str)]) -> Vec<String> {
     ids.sort_unstable();
     matched.sort_unstable();
     assert_eq!((&matched, &matching["total"]), (&ids, &json!(ids.len())), "{query:?}");
+    // Other orders than the default are the database's, which knows the same filters.
+    let (_, by_id) = service.get(&format!("{FLAGS}?{query}&order=id")).await;
+    let by_id = by_id["results"].as_array().unwrap().iter().map(|f| f["id"].as_i64().unwrap());
+    assert_eq!(by_id.collect::<Vec<_>>(), ids, "{query:?} in another order");
     keys.sort();
     keys
 }
@@ -276,6 +282,89 @@ async fn a_search_takes_the_term_literally_and_a_space_loosely(service: &Service
         assert_eq!(listed(service, &[("search", term)]).await, expected, "{term:?}");
         let request = ListFeatureFlagsRequest { search: Some(term.into()), ..Default::default() };
         assert_eq!(listed_grpc(service, request).await, expected, "{term:?} over gRPC");
+    }
+}
+
+async fn a_list_is_never_behind_what_was_written_anywhere(service: &Service) {
+    let other = service.replica().await;
+    seed(service).await;
+    let queries = [
+        "",
+        "archived=true",
+        "active=true",
+        "search=name",
+        "search=plain",
+        "key=anew",
+        "tags=%5B%22web%22%5D",
+        "excluded_tags=%5B%22web%22%5D",
+        "type=boolean",
+        "has_evaluation_contexts=true",
+        "evaluation_runtime=server",
+    ];
+    let agree = async |step: usize| {
+        for reader in [service, &other] {
+            for query in queries {
+                let listed = async |order: &str| {
+                    let (_, page) = reader.get(&format!("{FLAGS}?{query}&order={order}")).await;
+                    let mut keys = keys(&page);
+                    assert_eq!(page["count"], keys.len(), "step {step}, {query}");
+                    keys.sort();
+                    keys
+                };
+                let (held, stored) = (listed("-created_at").await, listed("key").await);
+                assert_eq!(held, stored, "step {step}, {query}");
+            }
+        }
+    };
+    agree(0).await;
+    let (id, _) = service.create(json!({"key": "late", "tags": ["web", "new"]})).await;
+    let changes = [
+        json!({"name": "A name"}),
+        json!({"key": "anew"}),
+        json!({"tags": []}),
+        json!({"tags": ["web"], "active": false, "evaluation_runtime": "server"}),
+        json!({"evaluation_contexts": ["web"]}),
+        json!({"filters": {"groups": [{}], "multivariate": {"variants": [
+            {"key": "a", "rollout_percentage": 100}]}}}),
+        json!({"archived": true}),
+        json!({"archived": false}),
+        json!({"deleted": true}),
+        json!({"deleted": false}),
+        json!({"created_at": "2020-01-01T00:00:00Z"}),
+        json!({"deleted": true}),
+    ];
+    for (step, change) in (1..).zip(changes) {
+        agree(step).await;
+        let writer = if step % 2 == 0 { service } else { &other };
+        let (status, told) = writer.patch(id, change).await;
+        assert_eq!(status, 200, "step {step}: {told}");
+    }
+    // The deleted flag gives way, for good.
+    other.create(json!({"key": "anew", "created_at": "2021-01-01T00:00:00Z"})).await;
+    agree(99).await;
+    other.stop().await;
+}
+
+async fn a_page_can_begin_anywhere_in_either_direction(service: &Service) {
+    for (key, year) in [("b", 2021), ("d", 2023), ("a", 2020), ("c", 2022), ("e", 2023)] {
+        let at = format!("{year}-01-01T00:00:00Z");
+        service.create(json!({"key": key, "created_at": at})).await;
+    }
+    let cases = [
+        ("limit=2", "ed"),
+        ("limit=2&offset=1", "dc"),
+        ("offset=3", "ba"),
+        ("offset=9", ""),
+        ("order=created_at&limit=3", "abc"),
+        ("order=created_at&offset=3", "de"),
+    ];
+    for (query, expected) in cases {
+        let (_, page) = service.get(&format!("{FLAGS}?{query}")).await;
+        assert_eq!(
+            (keys(&page).concat().as_str(), &page["count"]),
+            (expected, &json!(5)),
+            "{query}"
+        );
     }
 }
 

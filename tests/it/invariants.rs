@@ -177,6 +177,13 @@ async fn the_books_hold(service: &Service, made: &Made) {
             assert!(keys.insert(flag["key"].as_str().unwrap().to_owned()), "{} twice", flag["key"]);
             listed.insert(flag["id"].as_i64().unwrap());
         }
+        // What memory lists is what the database lists.
+        let (_, stored) =
+            service.get(&format!("{FLAGS}?limit=10000&archived={archived}&order=-id")).await;
+        let numbers = |flags: &[Value]| {
+            flags.iter().map(|flag| flag["id"].as_i64().unwrap()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(numbers(results), numbers(stored["results"].as_array().unwrap()));
     }
     assert_eq!(listed, live);
     let counted = service.stored("SELECT CAST(flag_count AS TEXT) FROM project").await;

@@ -54,39 +54,79 @@ fn a_deleted_flag_keeps_its_id_but_not_its_key() {
     assert_eq!(set.flag_by_id(2).map(|flag| flag.is_deleted()), Some(true));
 }
 
+fn reading(id: i64) -> serde_json::Value {
+    json!({"groups": [{"properties": [{"type": "flag", "key": id.to_string(),
+        "operator": "flag_evaluates_to", "value": true}]}]})
+}
+
 #[test]
-fn the_index_is_shared_until_something_moves() {
-    let reads_one = json!({"groups": [{"properties": [
-        {"type": "flag", "key": "1", "operator": "flag_evaluates_to", "value": true}]}]});
-    let before = set([flag(1, "one", json!({})), flag(2, "two", json!({}))]);
+fn who_reads_whom_is_found_out_anew_only_when_it_changes() {
+    let before = set([flag(1, "one", json!({})), flag(2, "two", reading(9))]);
     let shares = |changed: Vec<Arc<Flag>>, removed: &[i64]| {
-        Arc::ptr_eq(&before.index, &before.with_changes(changed, removed).index)
+        Arc::ptr_eq(&before.index.links, &before.with_changes(changed, removed).index.links)
     };
     let cases = [
-        ("other rules", vec![flag(2, "two", json!({"groups": [{}]}))], &[][..], true),
-        ("another key", vec![flag(2, "deux", json!({}))], &[], false),
-        ("another dependency", vec![flag(2, "two", reads_one)], &[], false),
-        ("a new flag", vec![flag(3, "three", json!({}))], &[], false),
+        ("other rules", vec![flag(1, "one", json!({"groups": [{}]}))], &[][..], true),
+        ("another key", vec![flag(1, "un", json!({}))], &[], true),
+        ("another dependency", vec![flag(2, "two", reading(1))], &[], false),
+        ("a new flag", vec![flag(3, "three", json!({}))], &[], true),
+        ("a new flag that reads one", vec![flag(3, "three", reading(1))], &[], false),
+        ("a new flag that one reads", vec![flag(9, "nine", json!({}))], &[], false),
         ("a flag less", vec![], &[1], false),
+        ("a flag less that was not there", vec![], &[4], true),
     ];
     for (name, changed, removed, expected) in cases {
         assert_eq!(shares(changed, removed), expected, "{name}");
     }
 }
 
+/// All that a set says of where flags are and how they hang together, without positions.
+fn told(set: &FlagSet) -> Vec<(i64, String, bool, Vec<i64>, bool)> {
+    let ids = |positions: &[usize]| -> Vec<i64> {
+        positions.iter().map(|&at| set.flags()[at].id()).collect()
+    };
+    let mut seen: Vec<i64> = ids(&set.order().collect::<Vec<_>>());
+    seen.sort_unstable();
+    let mut all: Vec<i64> = set.flags().iter().map(|flag| flag.id()).collect();
+    all.sort_unstable();
+    assert_eq!(seen, all, "each is decided once");
+    let about = |id: i64| {
+        let at = set.position_by_id(id).expect("it is there");
+        let flag = &set.flags()[at];
+        assert_eq!(flag.id(), id);
+        let mut required = ids(&set.graph().required([at]));
+        required.sort_unstable();
+        let holds_key = set.position(flag.key()) == Some(at);
+        (id, flag.key().to_owned(), holds_key, required, set.graph().is_cyclic(at))
+    };
+    all.into_iter().map(about).collect()
+}
+
 #[test]
-fn a_flag_added_alone_is_found_and_decided_as_if_all_were_read_anew() {
-    let reads_one = json!({"groups": [{"properties": [
-        {"type": "flag", "key": "1", "operator": "flag_evaluates_to", "value": true}]}]});
-    let before = set([flag(1, "one", json!({})), flag(2, "two", reads_one.clone())]);
-    let after = before.with_changes(vec![flag(3, "three", json!({}))], &[]);
-    let anew =
-        set([flag(1, "one", json!({})), flag(2, "two", reads_one), flag(3, "three", json!({}))]);
-    assert_eq!(after.position("three"), anew.position("three"));
-    assert_eq!(after.position_by_id(3), anew.position_by_id(3));
-    let required = |set: &FlagSet| set.graph().required([1, 2]);
-    assert_eq!(required(&after).len(), required(&anew).len());
-    let again = after.with_changes(vec![flag(4, "four", json!({}))], &[]);
-    assert_eq!(again.flag("four").map(|flag| flag.id()), Some(4));
-    assert_eq!(again.graph().order().len(), 4);
+fn a_changed_set_is_as_if_all_were_read_anew() {
+    let gone = |id| {
+        let filters = json!({});
+        Arc::new(Flag::compile(&FlagSource { deleted: true, ..source(id, "one", &filters) }))
+    };
+    type Change = (Vec<Arc<Flag>>, &'static [i64]);
+    let changes: [Change; 9] = [
+        (vec![flag(3, "three", json!({}))], &[]),
+        (vec![flag(4, "four", reading(3)), flag(5, "five", json!({}))], &[]),
+        (vec![], &[1]),
+        (vec![flag(6, "one", json!({}))], &[]),
+        (vec![flag(3, "four", json!({})), flag(4, "three", reading(3))], &[]),
+        (vec![flag(3, "four", reading(4))], &[]),
+        (vec![gone(6), flag(7, "one", json!({}))], &[]),
+        (vec![], &[5, 7, 99]),
+        (vec![flag(3, "four", json!({})), flag(8, "eight", reading(2))], &[6]),
+    ];
+    let mut held = vec![flag(1, "one", json!({})), flag(2, "two", reading(1))];
+    let mut changed = set(held.clone());
+    for (step, (flags, removed)) in changes.into_iter().enumerate() {
+        changed = changed.with_changes(flags.clone(), removed);
+        let stays = |id: i64| !removed.contains(&id) && flags.iter().all(|flag| flag.id() != id);
+        held.retain(|flag| stays(flag.id()));
+        held.extend(flags);
+        assert_eq!(told(&changed), told(&set(held.clone())), "step {step}");
+    }
 }
