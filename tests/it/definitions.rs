@@ -287,3 +287,23 @@ async fn a_flag_that_is_damaged_is_left_out_alone() {
     assert_eq!(keys, ["whole"]);
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_was_given_is_given_on_while_the_database_is_gone() {
+    let Some(service) = Service::on_postgres().await else { return };
+    service.create_for_everyone("one").await;
+    let before = feed(&service, PATH).await;
+    service.lose_database().await;
+    let ask = async |path: &str, held: &str| {
+        let request = service.request(Method::GET, path).bearer_auth(&service.secret);
+        send(request.header("if-none-match", held)).await
+    };
+    let given = ask(PATH, "\"other\"").await;
+    assert_eq!((given.status, given.text.as_str()), (200, before.text.as_str()));
+    assert_eq!(ask(PATH, &tag(&before)).await.status, 304);
+    let never_written = ask(OLD, "\"other\"").await;
+    assert_eq!(never_written.status, 503, "{}", never_written.text);
+    assert!(never_written.headers.contains_key("retry-after"));
+    assert_eq!(service.evaluated(&service.token, "one").await["enabled"], true);
+    service.stop().await;
+}

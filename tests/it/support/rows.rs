@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, Database, Statement};
 use serde_json::Value;
 
-use super::Service;
+use super::{Service, postgres};
 
 impl Service {
     /// Runs statements on the service's own database.
@@ -59,5 +59,21 @@ impl Service {
              '2026-01-01T00:00:00+00:00', false, 0, false, false, '{key}')"
         ))
         .await;
+    }
+
+    /// Takes the database away from the service, as when its server is lost. PostgreSQL alone.
+    pub(crate) async fn lose_database(&self) {
+        let connection = Database::connect(postgres::server().unwrap()).await.unwrap();
+        let name = self.database_url.rsplit('/').next().unwrap().split('?').next().unwrap();
+        let statements = [
+            format!("ALTER DATABASE \"{name}\" WITH ALLOW_CONNECTIONS false"),
+            format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ),
+        ];
+        for statement in statements {
+            connection.execute_unprepared(&statement).await.unwrap();
+        }
+        connection.close().await.unwrap();
     }
 }
