@@ -24,6 +24,7 @@ mod m20261123_000007_usage;
 mod m20261123_000008_change_log;
 mod m20261123_000009_flag_lists;
 mod m20261123_000010_stale_flags;
+mod m20261123_000013_directory;
 mod m20261123_000017_usage_indexes;
 mod shapes;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000008_change_log::Migration),
             Box::new(m20261123_000009_flag_lists::Migration),
             Box::new(m20261123_000010_stale_flags::Migration),
+            Box::new(m20261123_000013_directory::Migration),
             Box::new(m20261123_000017_usage_indexes::Migration),
         ]
     }

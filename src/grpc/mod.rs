@@ -6,6 +6,7 @@
 
 mod deadline;
 mod definitions;
+mod directory;
 mod evaluation;
 mod feature_flags;
 mod projects;
@@ -29,7 +30,7 @@ use crate::{
     wire::{
         self,
         v1::{
-            directory_service_server::{DirectoryService, DirectoryServiceServer},
+            directory_service_server::DirectoryServiceServer,
             evaluation_service_server::EvaluationServiceServer,
             feature_flag_service_server::FeatureFlagServiceServer,
             ingest_service_server::{IngestService, IngestServiceServer},
@@ -54,10 +55,6 @@ pub struct OverWeb;
 /// The services of the contract over the same use-cases that REST calls.
 #[derive(Clone, Debug)]
 struct Grpc(Services);
-
-/// Persons, groups and cohorts; not built yet.
-#[tonic::async_trait]
-impl DirectoryService for Grpc {}
 
 /// Events; not built yet.
 #[tonic::async_trait]

@@ -1,4 +1,15 @@
 //! A cohort: a named set of persons, listed or described.
+//!
+//! A static cohort lists its members; any other describes them by a tree of
+//! property filters, which may refer to further cohorts. What may be written
+//! is judged in [`write`], the tree in [`tree`], and what a cohort refers to
+//! and is used by in [`others`].
+
+pub mod criteria;
+pub mod members;
+pub mod others;
+pub mod tree;
+pub mod write;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

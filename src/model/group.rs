@@ -1,11 +1,12 @@
 //! Groups: companies and the like, which flags can go by.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
-use super::json::Object;
+use super::error::{Error, Result};
 
-/// How many group types a project may have; their indexes begin with 0.
-pub const MOST_TYPES: i32 = 5;
+/// The largest index of a group type; a project has at most five (evaluation 7).
+pub const LAST_INDEX: i32 = 4;
 
 /// A kind of group, such as `company`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,24 @@ pub struct Group {
     pub type_index: i32,
     /// Unique among the groups of its type.
     pub key: String,
-    /// As they now are.
-    pub properties: Object,
+    /// As they now are: an object.
+    pub properties: Value,
     /// When it was first seen.
     pub created_at: DateTime<Utc>,
+}
+
+/// The index of a group type, if it can be one.
+///
+/// # Errors
+///
+/// `min_value` or `max_value` on `group_type_index`.
+pub fn type_index(index: i32) -> Result<i32> {
+    let refuse = |code, detail: String| Err(Error::field("group_type_index", code, detail));
+    match index {
+        ..0 => refuse("min_value", "Ensure this value is greater than or equal to 0.".into()),
+        0..=LAST_INDEX => Ok(index),
+        _ => {
+            refuse("max_value", format!("Ensure this value is less than or equal to {LAST_INDEX}."))
+        }
+    }
 }

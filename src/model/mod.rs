@@ -22,6 +22,7 @@ pub mod json;
 pub mod link;
 pub mod listed;
 pub mod people;
+pub mod person;
 pub mod project;
 pub mod shown;
 pub mod sketch;

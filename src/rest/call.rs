@@ -49,6 +49,11 @@ impl Reply {
     pub(super) fn created(body: Value) -> Result<Self> {
         Ok(Self { status: StatusCode::CREATED, body })
     }
+
+    /// 204, without a body.
+    pub(super) fn no_content() -> Result<Self> {
+        Ok(Self { status: StatusCode::NO_CONTENT, body: Value::Null })
+    }
 }
 
 impl Call {
@@ -89,7 +94,8 @@ impl Call {
         super::id(self.part(name))
     }
 
-    fn part(&self, name: &str) -> &str {
+    /// A part of the path as it stands.
+    pub(super) fn part(&self, name: &str) -> &str {
         self.path.get(name).map(String::as_str).unwrap_or_default()
     }
 

@@ -13,6 +13,7 @@ use crate::model::error::{BodyKind, Code, Error, Result};
 /// Answers what a handler came to.
 pub(super) fn respond(outcome: Result<Reply>) -> Response {
     match outcome {
+        Ok(reply) if reply.status == StatusCode::NO_CONTENT => reply.status.into_response(),
         Ok(reply) => (reply.status, Json(reply.body)).into_response(),
         Err(error) => error.into_response(),
     }

@@ -1,9 +1,12 @@
 //! Flags over REST: list, create, retrieve, update.
 
 use http::Method as Verb;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::call::{Call, Reply};
+use super::{
+    call::{Call, Reply},
+    pages,
+};
 use crate::{
     model::{
         error::Result,
@@ -13,22 +16,14 @@ use crate::{
     service::{
         Services,
         flags::{Switch, Update},
-        page::{Page, Wanted},
     },
 };
 
-const A_PAGE: u64 = 100;
-
 pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
-    let wanted = Wanted::new(number(&call, "offset").unwrap_or(0), limit(&call));
+    let wanted = pages::wanted(&call);
     let page =
         services.list_flags(&*call.caller()?, &call.project()?, &call.params(), wanted).await?;
-    Reply::ok(json!({
-        "count": page.total,
-        "next": next(&call, &page),
-        "previous": previous(&call, wanted),
-        "results": page.results.iter().map(ShownFlag::to_json).collect::<Vec<_>>(),
-    }))
+    pages::reply(&call, &page, ShownFlag::to_json)
 }
 
 pub(super) async fn matching_ids(services: Services, call: Call) -> Result<Reply> {
@@ -68,30 +63,4 @@ pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
         Update { id: call.id("id")?, body: call.object()?, method, typed: Typed::default() };
     let flag = services.update_flag(&caller, &call.project()?, update).await?;
     Reply::ok(flag.to_json())
-}
-
-/// A parameter that is no number counts as not sent (management-api 3.7).
-fn number(call: &Call, name: &str) -> Option<u64> {
-    call.param(name)?.parse().ok()
-}
-
-fn limit(call: &Call) -> u64 {
-    number(call, "limit").filter(|limit| *limit > 0).unwrap_or(A_PAGE)
-}
-
-fn next<T>(call: &Call, page: &Page<T>) -> Option<Value> {
-    Some(link(call, page.wanted.limit, page.next_offset()?))
-}
-
-fn previous(call: &Call, wanted: Wanted) -> Option<Value> {
-    (wanted.offset > 0)
-        .then(|| link(call, wanted.limit, wanted.offset.saturating_sub(wanted.limit)))
-}
-
-/// The same list, elsewhere in it; the first page has no offset.
-fn link(call: &Call, limit: u64, offset: u64) -> Value {
-    let kept = call.query().iter().filter(|(name, _)| name != "limit" && name != "offset");
-    let kept = kept.map(|(name, value)| (name.as_str(), value.clone()));
-    let offset = (offset > 0).then(|| ("offset", offset.to_string()));
-    json!(call.base.with(kept.chain([("limit", limit.to_string())]).chain(offset)))
 }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use super::{
     activity,
     call::{Call, Reply},
-    dashboards, feature_flags, projects,
+    cohorts, dashboards, feature_flags, persons, projects,
 };
 use crate::{
     model::{
@@ -52,6 +52,15 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.GetDashboard" => handler!(dashboards::get),
         "FeatureFlagService.ListActivity" => handler!(activity::of_project),
         "FeatureFlagService.ListFeatureFlagActivity" => handler!(activity::of_flag),
+        "DirectoryService.ListPersons" => handler!(persons::list),
+        "DirectoryService.GetPerson" => handler!(persons::get),
+        "DirectoryService.DeletePerson" => handler!(persons::delete),
+        "DirectoryService.ListCohorts" => handler!(cohorts::list),
+        "DirectoryService.CreateCohort" => handler!(cohorts::create),
+        "DirectoryService.GetCohort" => handler!(cohorts::get),
+        "DirectoryService.UpdateCohort" => handler!(cohorts::update),
+        "DirectoryService.AddCohortMembers" => handler!(cohorts::add_members),
+        "DirectoryService.RemoveCohortMembers" => handler!(cohorts::remove_members),
         "ProjectService.GetProject" => handler!(projects::get),
         "ProjectService.UpdateProject" => handler!(projects::update),
         _ => handler!(not_built),

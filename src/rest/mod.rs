@@ -8,12 +8,15 @@
 mod activity;
 mod body;
 mod call;
+mod cohorts;
 mod dashboards;
 mod error;
 mod feature_flags;
 mod handlers;
 mod links;
+mod pages;
 mod paths;
+mod persons;
 mod projects;
 mod representation;
 mod wires;

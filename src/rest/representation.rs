@@ -1,12 +1,14 @@
-//! The documented JSON of an activity row, a dashboard and a project; a flag's is
+//! The documented JSON of an activity row, a dashboard, a project, a person and a cohort; a flag's is
 //! [`ShownFlag::to_json`](crate::model::shown::ShownFlag::to_json).
 
 use serde_json::{Value, json};
 
 use crate::model::{
     activity::Activity,
+    cohort::Cohort,
     dashboard::{Chart, ShownDashboard, Tile},
     fields::timestamp,
+    person::Person,
     project::Project,
 };
 
@@ -65,5 +67,30 @@ pub(super) fn project(project: &Project) -> Value {
         "feature_flag_limit": project.feature_flag_limit,
         "require_evaluation_contexts": project.require_evaluation_contexts,
         "created_at": timestamp(project.created_at),
+    })
+}
+
+/// A person (architecture 2).
+pub(super) fn person(person: &Person) -> Value {
+    json!({
+        "id": person.id,
+        "uuid": person.uuid,
+        "distinct_ids": person.distinct_ids,
+        "properties": person.properties,
+        "created_at": timestamp(person.created_at),
+    })
+}
+
+/// A cohort (architecture 2).
+pub(super) fn cohort(cohort: &Cohort) -> Value {
+    json!({
+        "id": cohort.id,
+        "name": cohort.name,
+        "description": cohort.description,
+        "is_static": cohort.is_static,
+        "filters": cohort.filters,
+        "count": cohort.count,
+        "deleted": cohort.deleted,
+        "created_at": timestamp(cohort.created_at),
     })
 }

@@ -19,7 +19,9 @@ use crate::{
     store::ProjectWrite,
 };
 
-const GRAMMAR: Grammar = Grammar { is_date: grammar::is_date, is_version: grammar::is_version };
+/// What is stored is what evaluation can read.
+pub(super) const GRAMMAR: Grammar =
+    Grammar { is_date: grammar::is_date, is_version: grammar::is_version };
 
 /// How many things a write may refer to; each is looked up under the project's lock.
 const MOST_REFERENCES: usize = 1_000;

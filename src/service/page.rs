@@ -35,10 +35,13 @@ impl Wanted {
             "" => Some(0),
             token => token.strip_prefix("after-").and_then(|offset| offset.parse().ok()),
         };
-        let unknown =
-            || Error::field("page_token", "invalid_input", "This is no token of this list.");
-        Ok(Self::new(offset.ok_or_else(unknown)?, limit))
+        Ok(Self::new(offset.ok_or_else(unknown_token)?, limit))
     }
+}
+
+/// The refusal of a page token that this list never gave.
+pub(super) fn unknown_token() -> Error {
+    Error::field("page_token", "invalid_input", "This is no token of this list.")
 }
 
 impl Wanted {

@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::Value;
 
 use super::{
     ProjectWrite,
@@ -12,6 +11,7 @@ use super::{
     failure, flag_links,
 };
 use crate::model::{
+    cohort::criteria::Criteria,
     error::Result,
     filters::{Grammar, Known, KnownCohort, KnownFlag, References},
     flag::FeatureFlag,
@@ -91,7 +91,7 @@ impl ProjectWrite {
                 .await
                 .map_err(failure)?;
             for row in found {
-                frontier.extend(Leaves::of(&row).cohorts);
+                frontier.extend(criteria(&row).cohorts);
                 rows.insert(row.id, row);
             }
             frontier.retain(|id| !rows.contains_key(id));
@@ -209,50 +209,16 @@ impl ProjectWrite {
     }
 }
 
-/// What the leaves of a cohort's tree are about.
-#[derive(Default)]
-struct Leaves {
-    cohorts: Vec<i64>,
-    has_events: bool,
+/// What a cohort's filters ask about; a list of members asks about nothing.
+fn criteria(row: &cohort::Model) -> Criteria {
+    let filters = row.filters.as_deref().filter(|_| !row.is_static);
+    let filters = filters.and_then(|text| serde_json::from_str(text).ok());
+    filters.map(|filters| Criteria::of(&filters)).unwrap_or_default()
 }
 
-impl Leaves {
-    fn of(row: &cohort::Model) -> Self {
-        let mut leaves = Self::default();
-        if let Some(tree) = row.filters.as_deref().and_then(|text| serde_json::from_str(text).ok())
-        {
-            leaves.walk(&tree);
-        }
-        leaves
-    }
-
-    fn walk(&mut self, node: &Value) {
-        match node {
-            Value::Array(nodes) => nodes.iter().for_each(|node| self.walk(node)),
-            Value::Object(fields) => {
-                match fields.get("type").and_then(Value::as_str) {
-                    Some("behavioral") => self.has_events = true,
-                    Some("cohort") => {
-                        self.cohorts.extend(fields.get("value").and_then(Value::as_i64))
-                    }
-                    _ => {}
-                }
-                fields
-                    .values()
-                    .filter(|field| !field.is_string())
-                    .for_each(|field| self.walk(field));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Static cohorts list their members, so nothing in them is decided by events.
+/// Whether a cohort, or one it refers to, is decided by events.
 fn is_behavioural(id: i64, rows: &HashMap<i64, cohort::Model>, seen: &mut HashSet<i64>) -> bool {
-    let Some(row) = rows.get(&id).filter(|row| !row.is_static) else { return false };
-    if !seen.insert(id) {
-        return false;
-    }
-    let leaves = Leaves::of(row);
-    leaves.has_events || leaves.cohorts.into_iter().any(|id| is_behavioural(id, rows, seen))
+    let Some(row) = rows.get(&id).filter(|_| seen.insert(id)) else { return false };
+    let criteria = criteria(row);
+    criteria.has_events || criteria.cohorts.into_iter().any(|id| is_behavioural(id, rows, seen))
 }

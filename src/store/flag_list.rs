@@ -280,7 +280,7 @@ fn named(term: &str) -> Condition {
 }
 
 /// The text itself, anywhere: what LIKE takes for a pattern is taken as it stands.
-fn anywhere(text: &str) -> LikeExpr {
+pub(super) fn anywhere(text: &str) -> LikeExpr {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     LikeExpr::new(format!("%{escaped}%")).escape('\\')
 }

@@ -8,6 +8,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod changes;
+pub(crate) mod cohort_members;
 mod cohorts;
 mod connect;
 pub(crate) mod dashboards;
@@ -26,6 +27,7 @@ pub(crate) mod listen;
 mod migrate;
 mod names;
 #[allow(dead_code, reason = "ingestion and cohort members come to use it")]
+pub(crate) mod persons;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;

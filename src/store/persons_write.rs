@@ -48,11 +48,12 @@ pub(crate) async fn known_persons(
     if distinct_ids.is_empty() {
         return Ok(HashMap::new());
     }
-    // One value however many ids, so that it is one statement to the database.
+    // One value however many ids, so that it is one statement to the database; as an array for
+    // PostgreSQL, whose planner may join row by row while it has no statistics.
     let sql = match connection.get_database_backend() {
         DbBackend::Postgres => {
             "SELECT distinct_id, person_id FROM person_distinct_id WHERE project_id = $1 \
-             AND distinct_id IN (SELECT json_array_elements_text($2::json))"
+             AND distinct_id = ANY (ARRAY(SELECT json_array_elements_text($2::json)))"
         }
         _ => {
             "SELECT distinct_id, person_id FROM person_distinct_id WHERE project_id = $1 \

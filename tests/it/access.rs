@@ -30,6 +30,7 @@ both_databases! {
 
 /// The one thing that each refusal must leave as it was.
 async fn everyones(service: &Service) -> i64 {
+    service.people().await;
     service.create_for_everyone("everyones").await
 }
 
@@ -116,7 +117,7 @@ async fn a_key_without_the_scope_is_told_which_one(service: &Service) {
     let before = service.totals().await;
     let granted = [
         "activity_log:read,project:write,person:write,cohort:write",
-        "feature_flag:read,project:read",
+        "feature_flag:read,project:read,person:read,cohort:read",
         "feature_flag:write",
     ];
     let covers = |granted: &str, wanted: &str| {
@@ -140,6 +141,10 @@ async fn a_key_with_the_scope_alone_is_let_in(service: &Service) {
         "feature_flag:read",
         "feature_flag:write",
         "activity_log:read",
+        "person:read",
+        "person:write",
+        "cohort:read",
+        "cohort:write",
         "project:read",
         "project:write",
     ];

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     FLAGS, Service,
+    directory::{nested, plan},
     edges::{EDGES, Failure, Write},
     grpc::keyed,
 };
@@ -184,9 +185,8 @@ async fn a_property_that_flags_cannot_use_is_refused(service: &Service) {
     let (id, _) = service.create(json!({"key": "steady"})).await;
     let behavioural = r#"{"properties": {"type": "OR", "values": [{"type": "AND", "values":
         [{"type": "behavioral", "key": "$pageview"}]}]}}"#;
-    let refers =
-        |id: i64| format!(r#"{{"values": [{{"type": "cohort", "key": "id", "value": {id}}}]}}"#);
-    service.cohort(1, 7, false, r#"{"values": [{"type": "person", "key": "email"}]}"#).await;
+    let refers = |id: i64| nested(id).to_string();
+    service.cohort(1, 7, false, &plan("pro").to_string()).await;
     service.cohort(1, 8, false, behavioural).await;
     service.cohort(1, 9, false, &refers(8)).await;
     service.cohort(1, 10, true, behavioural).await;

@@ -10,13 +10,16 @@
 mod support;
 
 mod access;
+mod cohort_members;
 mod cohort_targeting;
+mod cohorts;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod contract;
 mod dashboards;
 mod definitions;
+mod directory;
 mod encrypted;
 mod enrich;
 mod fidelity;

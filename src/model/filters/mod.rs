@@ -27,6 +27,10 @@ use super::{
 pub(super) use known::number;
 pub use known::{Grammar, Known, KnownCohort, KnownFlag, Own, References};
 pub use meaning::same_meaning;
+pub(super) use normalise::alias;
+pub use operators::{behavioural_cohort, cohort_does_not_exist};
+pub(super) use operators::{check_value, person_operator, shown};
+pub(super) use pattern::compiles as is_pattern;
 
 /// The largest normalised value that is stored, as compact JSON in UTF-8 bytes.
 pub const MAX_BYTES: usize = 512 * 1024;

@@ -71,7 +71,8 @@ fn properties(filters: &mut Object) {
     }
 }
 
-fn alias(property: &mut Object) {
+/// Two operators go by older names in some clients; evaluation knows the one name.
+pub(in crate::model) fn alias(property: &mut Object) {
     let operator = match property.get("operator").and_then(Value::as_str) {
         Some("min") => "gte",
         Some("max") => "lte",

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    known::{Known, number},
+    known::{Grammar, Known, number},
     properties::{Group, kind},
 };
 use crate::model::{
@@ -49,6 +49,8 @@ const FOR_FLAGS: [&str; 33] = [
 ];
 /// Operators of other products, which flags refuse.
 const ELSEWHERE: [&str; 3] = ["between", "not_between", "is_cleaned_path_exact"];
+/// Those of them that evaluation knows all the same.
+const RANGES: [&str; 2] = ["between", "not_between"];
 /// Operators that read only text, numbers included.
 const TEXT_ONLY: [&str; 10] =
     ["regex", "not_regex", "icontains", "not_icontains", "gt", "gte", "lt", "lte", "min", "max"];
@@ -67,12 +69,35 @@ fn judge(property: &Object, known: &Known) -> Result<()> {
         cohort(value, known)?;
     }
     match operator {
-        "is_date_exact" | "is_date_after" | "is_date_before" => date(value, known),
         "in" | "not_in" => membership(operator, property),
+        _ => check_value(operator, value, &known.grammar),
+    }
+}
+
+/// Checks 22, 23, 25 and 26: whether an operator can read a value.
+pub(in crate::model) fn check_value(
+    operator: &str,
+    value: &Value,
+    grammar: &Grammar,
+) -> Result<()> {
+    match operator {
+        "is_date_exact" | "is_date_after" | "is_date_before" => date(value, grammar),
         "icontains_multi" | "not_icontains_multi" => list(operator, value),
         _ if TEXT_ONLY.contains(&operator) => text(operator, value),
-        _ if operator.starts_with("semver_") => version(operator, value, known),
+        _ if operator.starts_with("semver_") => version(operator, value, grammar),
         _ => Ok(()),
+    }
+}
+
+/// The operator of a cohort's test of a person property: one that evaluation knows for such.
+pub(in crate::model) fn person_operator(property: &Object) -> Result<&str> {
+    match property.get("operator") {
+        Some(Value::String(name)) if RANGES.contains(&name.as_str()) => Ok(name),
+        Some(Value::String(name)) if name == "flag_evaluates_to" => Err(unknown_operator(name)),
+        _ => match operator(property)? {
+            name @ ("in" | "not_in") => Err(not_of_cohorts(name, "person")),
+            name => Ok(name),
+        },
     }
 }
 
@@ -81,7 +106,7 @@ fn refuse(code: &'static str, detail: String) -> Error {
 }
 
 /// A value as messages show it: text bare, the rest as JSON.
-fn shown(value: &Value) -> String {
+pub(in crate::model) fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -95,30 +120,36 @@ fn operator(property: &Object) -> Result<&str> {
             let detail = format!("Unsupported operator for feature flags: {name}");
             Err(refuse("unsupported_operator", detail))
         }
-        Some(other) => {
-            Err(refuse("invalid_operator", format!("Invalid operator: {}", shown(other))))
-        }
+        Some(other) => Err(unknown_operator(&shown(other))),
     }
+}
+
+fn unknown_operator(name: &str) -> Error {
+    refuse("invalid_operator", format!("Invalid operator: {name}"))
 }
 
 fn cohort(value: &Value, known: &Known) -> Result<()> {
     match number(value).and_then(|id| known.cohorts.get(&id)) {
-        None => {
-            let detail = format!("Cohort with id {} does not exist", shown(value));
-            Err(refuse("cohort_does_not_exist", detail))
-        }
-        Some(cohort) if cohort.is_behavioural => {
-            let name = &cohort.name;
-            let detail =
-                format!("Cohort '{name}' with filters on events cannot be used in feature flags.");
-            Err(refuse("behavioral_cohort_found", detail))
-        }
+        None => Err(cohort_does_not_exist(shown(value))),
+        Some(cohort) if cohort.is_behavioural => Err(behavioural_cohort(&cohort.name)),
         Some(_) => Ok(()),
     }
 }
 
-fn date(value: &Value, known: &Known) -> Result<()> {
-    match (known.grammar.is_date)(value) {
+/// Check 20: filters refer to a cohort that the project does not have.
+pub fn cohort_does_not_exist(id: impl std::fmt::Display) -> Error {
+    refuse("cohort_does_not_exist", format!("Cohort with id {id} does not exist"))
+}
+
+/// Check 21: a flag goes by what evaluation does not know.
+#[must_use]
+pub fn behavioural_cohort(name: &str) -> Error {
+    let detail = format!("Cohort '{name}' with filters on events cannot be used in feature flags.");
+    refuse("behavioral_cohort_found", detail)
+}
+
+fn date(value: &Value, grammar: &Grammar) -> Result<()> {
+    match (grammar.is_date)(value) {
         true => Ok(()),
         false => Err(refuse("invalid_date", format!("Invalid date value: {}", shown(value)))),
     }
@@ -127,13 +158,15 @@ fn date(value: &Value, known: &Known) -> Result<()> {
 fn membership(operator: &str, property: &Object) -> Result<()> {
     match kind(property) {
         "cohort" => Ok(()),
-        kind => {
-            let detail = format!(
-                "The '{operator}' operator is only valid for cohort properties, not '{kind}' properties."
-            );
-            Err(refuse("invalid_operator", detail))
-        }
+        kind => Err(not_of_cohorts(operator, kind)),
     }
+}
+
+fn not_of_cohorts(operator: &str, kind: &str) -> Error {
+    let detail = format!(
+        "The '{operator}' operator is only valid for cohort properties, not '{kind}' properties."
+    );
+    refuse("invalid_operator", detail)
 }
 
 fn text(operator: &str, value: &Value) -> Result<()> {
@@ -159,23 +192,23 @@ fn list(operator: &str, value: &Value) -> Result<()> {
     }
 }
 
-fn version(operator: &str, value: &Value, known: &Known) -> Result<()> {
+fn version(operator: &str, value: &Value, grammar: &Grammar) -> Result<()> {
     let Value::String(text) = value else {
         let detail = format!("Invalid value for operator {operator}: expected a semver string");
         return Err(refuse("invalid_value", detail));
     };
     let is_wildcard = operator == "semver_wildcard";
-    if (is_wildcard && is_pattern(text, known)) || (known.grammar.is_version)(value) {
+    if (is_wildcard && is_pattern(text, grammar)) || (grammar.is_version)(value) {
         return Ok(());
     }
     Err(refuse("invalid_value", format!("Invalid semver value for operator {operator}: {text}")))
 }
 
 /// A version whose last components are stars; a star alone is every version.
-fn is_pattern(text: &str, known: &Known) -> bool {
+fn is_pattern(text: &str, grammar: &Grammar) -> bool {
     let mut core = text.trim();
     while let Some(shorter) = core.strip_suffix(".*") {
         core = shorter;
     }
-    core == "*" || (known.grammar.is_version)(&Value::from(core))
+    core == "*" || (grammar.is_version)(&Value::from(core))
 }

@@ -11,7 +11,7 @@ use fancy_regex::RegexBuilder;
 const MOST_BYTES: usize = 1 << 19;
 
 /// Whether Python would compile the pattern.
-pub(super) fn compiles(pattern: &str) -> bool {
+pub(in crate::model) fn compiles(pattern: &str) -> bool {
     let Some(translated) = translated(pattern) else { return false };
     RegexBuilder::new(&translated).delegate_size_limit(MOST_BYTES).build().is_ok()
 }

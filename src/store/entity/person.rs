@@ -15,6 +15,8 @@ pub struct Model {
     pub uuid: Uuid,
     /// JSON object as it now is; `person_change` tells how it came to be.
     pub properties: String,
+    /// What searches look in: `email` and `name` of `properties`, in lower case.
+    pub search_text: String,
     /// When the row was made.
     pub created_at: DateTimeUtc,
     /// When `properties` last changed.

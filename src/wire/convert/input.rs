@@ -141,7 +141,11 @@ fn fields(input: FeatureFlagInput) -> Result<[Field; 23]> {
 }
 
 /// A value that may come typed or as exact text, but not both.
-fn one_of(attr: &'static str, typed: Option<Value>, text: Option<String>) -> Result<Option<Value>> {
+pub(super) fn one_of(
+    attr: &'static str,
+    typed: Option<Value>,
+    text: Option<String>,
+) -> Result<Option<Value>> {
     let refuse = |detail: String| Error::field(attr, "invalid_input", detail);
     match (typed, text) {
         (Some(_), Some(_)) => Err(refuse(format!("Give either {attr} or {attr}_json, not both."))),

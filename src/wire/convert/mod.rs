@@ -3,6 +3,7 @@
 mod activity;
 mod dashboard;
 mod definitions;
+mod directory;
 mod filter;
 mod filters;
 mod flag;
@@ -14,6 +15,7 @@ mod values;
 pub use activity::activity;
 pub use dashboard::dashboard;
 pub use definitions::definitions;
+pub use directory::{cohort, created_cohort, group, group_type, person, updated_cohort};
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag};
 pub use input::{FlagInput, created, updated};

@@ -1,7 +1,8 @@
 //! gRPC through the generated clients.
 
 use flagstaff::wire::v1::{
-    FeatureFlagInput, evaluation_service_client::EvaluationServiceClient,
+    FeatureFlagInput, directory_service_client::DirectoryServiceClient,
+    evaluation_service_client::EvaluationServiceClient,
     feature_flag_service_client::FeatureFlagServiceClient,
     project_service_client::ProjectServiceClient,
 };
@@ -49,6 +50,15 @@ impl Service {
 
     pub(crate) fn evaluation_as(&self, key: Option<&str>) -> EvaluationServiceClient<Authorized> {
         EvaluationServiceClient::new(self.channel(key))
+    }
+
+    pub(crate) fn directory_as(&self, key: Option<&str>) -> DirectoryServiceClient<Authorized> {
+        DirectoryServiceClient::new(self.channel(key))
+    }
+
+    /// Persons, groups and cohorts, as the admin.
+    pub(crate) fn directory(&self) -> DirectoryServiceClient<Authorized> {
+        self.directory_as(Some(&self.key))
     }
 
     pub(crate) fn projects_as(&self, key: Option<&str>) -> ProjectServiceClient<Authorized> {

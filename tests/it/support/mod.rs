@@ -2,6 +2,7 @@
 //! line, and waiting for conditions instead of for time.
 
 pub(crate) mod cli;
+pub(crate) mod directory;
 pub(crate) mod edges;
 pub(crate) mod grpc;
 pub(crate) mod operations;

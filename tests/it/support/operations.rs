@@ -2,11 +2,14 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
+    AddCohortMembersRequest, CreateCohortRequest, CreateFeatureFlagRequest,
+    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeletePersonRequest,
     EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
-    GetDashboardRequest, GetFeatureFlagRequest, GetFlagDefinitionsRequest,
-    GetLocalEvaluationRequest, GetProjectRequest, ListActivityRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, UpdateFeatureFlagRequest,
+    GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest, GetFlagDefinitionsRequest,
+    GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest,
+    ListActivityRequest, ListCohortsRequest, ListFeatureFlagActivityRequest,
+    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest, ListPersonsRequest,
+    RemoveCohortMembersRequest, UpdateCohortRequest, UpdateFeatureFlagRequest,
     UpdateProjectRequest,
 };
 use http::Method;
@@ -31,7 +34,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 30] = [
+pub(crate) const OPERATIONS: [Operation; 51] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -45,6 +48,15 @@ pub(crate) const OPERATIONS: [Operation; 30] = [
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
     needs("feature_flag:read", "GET feature_flags/local_evaluation/"),
+    needs("person:read", "GET persons/"),
+    needs("person:read", "GET persons/{person}/"),
+    needs("person:write", "DELETE persons/{person}/"),
+    needs("cohort:read", "GET cohorts/"),
+    needs("cohort:write", "POST cohorts/"),
+    needs("cohort:read", "GET cohorts/{cohort}/"),
+    needs("cohort:write", "PATCH cohorts/{cohort}/"),
+    needs("cohort:write", "POST cohorts/{cohort}/members/"),
+    needs("cohort:write", "DELETE cohorts/{cohort}/members/"),
     needs("project:read", "GET "),
     needs("project:write", "PATCH "),
     needs("feature_flag:read", "ListFeatureFlags"),
@@ -57,6 +69,18 @@ pub(crate) const OPERATIONS: [Operation; 30] = [
     needs("feature_flag:read", "GetDashboard"),
     needs("activity_log:read", "ListActivity"),
     needs("activity_log:read", "ListFeatureFlagActivity"),
+    needs("person:read", "ListPersons"),
+    needs("person:read", "GetPerson"),
+    needs("person:write", "DeletePerson"),
+    needs("cohort:read", "ListCohorts"),
+    needs("cohort:write", "CreateCohort"),
+    needs("cohort:read", "GetCohort"),
+    needs("cohort:write", "UpdateCohort"),
+    needs("cohort:write", "AddCohortMembers"),
+    needs("cohort:write", "RemoveCohortMembers"),
+    needs("person:read", "ListGroupTypes"),
+    needs("person:read", "ListGroups"),
+    needs("person:read", "GetGroup"),
     needs("project:read", "GetProject"),
     needs("project:write", "UpdateProject"),
     needs("feature_flag:read", "EvaluateFlags"),
@@ -64,6 +88,12 @@ pub(crate) const OPERATIONS: [Operation; 30] = [
     needs("feature_flag:read", "GetLocalEvaluation"),
     needs("feature_flag:read", "GetFlagDefinitions"),
 ];
+
+/// Whom and what the operations of the directory name, once [`Service::people`] made them.
+const SOMEBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const ANYBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
+const LISTED: i64 = 4711;
+const COMPANY: &str = "acme";
 
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
@@ -113,6 +143,15 @@ impl Verdict {
 }
 
 impl Service {
+    /// Everything of project 1 that the operations of the directory name.
+    pub(crate) async fn people(&self) {
+        for uuid in [SOMEBODY, ANYBODY] {
+            self.person(1, uuid, uuid, "{}").await;
+        }
+        self.cohort(1, LISTED, true, "{}").await;
+        self.group(1, 0, COMPANY, "{}").await;
+    }
+
     /// Calls an operation in a project, on a flag where it names one.
     pub(crate) async fn attempt(
         &self,
@@ -123,7 +162,10 @@ impl Service {
     ) -> Verdict {
         match operation.name.split_once(' ') {
             Some((verb, below)) => {
-                let below = below.replace("{id}", &flag.to_string());
+                let below = below
+                    .replace("{id}", &flag.to_string())
+                    .replace("{person}", SOMEBODY)
+                    .replace("{cohort}", &LISTED.to_string());
                 let path = format!("/api/projects/{project}/{below}");
                 let body = (verb != "GET").then(|| json!({"key": "wanted", "name": "wanted"}));
                 let verb = Method::from_bytes(verb.as_bytes()).unwrap();
@@ -151,7 +193,8 @@ impl Service {
         id: i64,
     ) -> Result<(), Status> {
         let (mut flags, mut projects) = (self.flags_as(key), self.projects_as(key));
-        let mut evaluation = self.evaluation_as(key);
+        let (mut evaluation, mut directory) = (self.evaluation_as(key), self.directory_as(key));
+        let (uuid, cohort_id) = (ANYBODY.to_owned(), LISTED);
         let subject =
             Some(EvaluationSubject { distinct_id: "somebody".into(), ..Default::default() });
         macro_rules! call {
@@ -193,6 +236,24 @@ impl Service {
             }
             "GetFlagDefinitions" => {
                 call!(evaluation.get_flag_definitions(GetFlagDefinitionsRequest {}))
+            }
+            "ListPersons" => call!(directory.list_persons(ListPersonsRequest {})),
+            "GetPerson" => call!(directory.get_person(GetPersonRequest { uuid })),
+            "DeletePerson" => call!(directory.delete_person(DeletePersonRequest { uuid })),
+            "ListCohorts" => call!(directory.list_cohorts(ListCohortsRequest {})),
+            "CreateCohort" => call!(directory.create_cohort(CreateCohortRequest {})),
+            "GetCohort" => call!(directory.get_cohort(GetCohortRequest { cohort_id })),
+            "UpdateCohort" => call!(directory.update_cohort(UpdateCohortRequest { cohort_id })),
+            "AddCohortMembers" => {
+                call!(directory.add_cohort_members(AddCohortMembersRequest { cohort_id }))
+            }
+            "RemoveCohortMembers" => {
+                call!(directory.remove_cohort_members(RemoveCohortMembersRequest { cohort_id }))
+            }
+            "ListGroupTypes" => call!(directory.list_group_types(ListGroupTypesRequest {})),
+            "ListGroups" => call!(directory.list_groups(ListGroupsRequest {})),
+            "GetGroup" => {
+                call!(directory.get_group(GetGroupRequest { group_key: COMPANY.into() }))
             }
             "GetProject" => call!(projects.get_project(GetProjectRequest {})),
             "UpdateProject" => call!(

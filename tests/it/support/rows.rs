@@ -76,4 +76,37 @@ impl Service {
         }
         connection.close().await.unwrap();
     }
+
+    /// A person of a project, known by one id.
+    pub(crate) async fn person(&self, project: i64, uuid: &str, id: &str, properties: &str) {
+        let now = "'2026-01-01T00:00:00+00:00'";
+        let uuid = match self.database_url.starts_with("postgres") {
+            true => format!("'{uuid}'"),
+            false => format!("x'{}'", uuid.replace('-', "")),
+        };
+        let parsed = serde_json::from_str(properties).unwrap();
+        let search_text = flagstaff::model::person::search_text(&parsed);
+        self.execute(&format!(
+            "INSERT INTO person \
+             (project_id, uuid, properties, search_text, created_at, updated_at) \
+             VALUES ({project}, {uuid}, '{properties}', '{search_text}', {now}, {now})"
+        ))
+        .await;
+        self.execute(&format!(
+            "INSERT INTO person_distinct_id (project_id, person_id, distinct_id) \
+             SELECT project_id, id, '{id}' FROM person WHERE project_id = {project} AND uuid = {uuid}"
+        ))
+        .await;
+    }
+
+    /// A group of a project.
+    pub(crate) async fn group(&self, project: i64, index: i64, key: &str, properties: &str) {
+        let now = "'2026-01-01T00:00:00+00:00'";
+        self.execute(&format!(
+            "INSERT INTO \"group\" \
+             (project_id, group_type_index, group_key, properties, created_at, updated_at) \
+             VALUES ({project}, {index}, '{key}', '{properties}', {now}, {now})"
+        ))
+        .await;
+    }
 }

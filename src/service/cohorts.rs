@@ -1,0 +1,115 @@
+//! Cohorts: made, listed, shown, changed, put away.
+
+use super::{
+    Services,
+    flag_rules::GRAMMAR,
+    page::{Page, Wanted},
+};
+use crate::{
+    model::{
+        caller::{Caller, Scope},
+        cohort::{
+            Cohort,
+            others::{self, Others},
+            write::CohortWrite,
+        },
+        error::{Error, Result},
+        filters::behavioural_cohort,
+        project::ProjectRef,
+    },
+    store::ProjectWrite,
+};
+
+impl Services {
+    /// Cohorts that are not deleted, newest first.
+    pub(crate) async fn list_cohorts(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        wanted: Wanted,
+    ) -> Result<Page<Cohort>> {
+        let project = self.open(caller, Scope::COHORT_READ, project).await?;
+        let (results, total) = self.store.cohorts(project.id, wanted.offset, wanted.limit).await?;
+        Ok(Page { results, total, wanted })
+    }
+
+    /// A cohort by number, softly deleted ones included.
+    pub(crate) async fn get_cohort(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        id: i64,
+    ) -> Result<Cohort> {
+        let project = self.open(caller, Scope::COHORT_READ, project).await?;
+        self.store.cohort(project.id, id).await?.ok_or_else(Error::not_found)
+    }
+
+    /// Makes a cohort.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` on the first field that breaks a rule.
+    pub(crate) async fn create_cohort(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        wanted: &CohortWrite,
+    ) -> Result<Cohort> {
+        let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
+        let now = self.clock.now();
+        let mut cohort = wanted.created(project.id, &GRAMMAR, now)?;
+        let mut write = self.begin(project.id).await?;
+        Others::of(&write.cohorts().await?).check(&cohort)?;
+        cohort.id = write.insert_cohort(&cohort, caller.user_id).await?;
+        self.commit(write, now).await?;
+        Ok(cohort)
+    }
+
+    /// Changes a cohort, or deletes it. What changes nothing is not written.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` on the first field that breaks a rule; `Blocked` for a deletion while a flag
+    /// uses the cohort, directly or through another.
+    pub(crate) async fn update_cohort(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        id: i64,
+        wanted: &CohortWrite,
+    ) -> Result<Cohort> {
+        let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
+        let mut write = self.begin(project.id).await?;
+        let before = write.lock_cohort(id).await?.ok_or_else(Error::not_found)?;
+        let after = wanted.applied(&before, &GRAMMAR)?;
+        if after == before {
+            return Ok(after);
+        }
+        check(&write, &before, &after).await?;
+        write.update_cohort(&after).await?;
+        self.commit(write, self.clock.now()).await?;
+        Ok(after)
+    }
+}
+
+/// The rules that look at other cohorts and at flags.
+async fn check(write: &ProjectWrite, before: &Cohort, after: &Cohort) -> Result<()> {
+    let deletes = !before.deleted && after.deleted;
+    let describes = !after.deleted && (before.deleted || before.filters != after.filters);
+    if !deletes && !describes {
+        return Ok(());
+    }
+    let others = Others::of(&write.cohorts().await?);
+    if describes {
+        others.check(after)?;
+    }
+    if deletes || others.is_behavioural(after) {
+        let users = write.users_of_cohorts(others.affected_by(after.id)).await?;
+        if deletes {
+            others::deletion(&users)?;
+        } else if !users.is_empty() {
+            return Err(behavioural_cohort(&after.name));
+        }
+    }
+    Ok(())
+}
