@@ -81,7 +81,7 @@ async fn evaluated(
         true => answer::nothing(),
         false => {
             let scene = scene(&mut sent, &headers, query);
-            rest.services.evaluate(&snapshot, &asked(distinct_id, sent), &scene)
+            rest.services.evaluate(&snapshot, &asked(distinct_id, sent), &scene).await
         }
     };
     let config = with_config.then(|| Config::of(&snapshot.flags));
@@ -104,6 +104,7 @@ fn scene(sent: &mut FlagsRequest, headers: &HeaderMap, query: &Query) -> Scene {
         flag_keys: sent.flag_keys.take(),
         evaluation_contexts: std::mem::take(&mut sent.evaluation_contexts),
         survey_only: query.is_true("only_evaluate_survey_feature_flags"),
+        only_sent_properties: query.is_true("only_use_override_person_properties"),
     }
 }
 

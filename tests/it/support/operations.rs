@@ -2,12 +2,12 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    AddCohortMembersRequest, CreateCohortRequest, CreateFeatureFlagRequest,
-    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeletePersonRequest,
-    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
-    GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest, GetFlagDefinitionsRequest,
-    GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest,
-    ListActivityRequest, ListCohortsRequest, ListFeatureFlagActivityRequest,
+    AddCohortMembersRequest, BatchEvaluateFlagsRequest, CreateCohortRequest,
+    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
+    DeletePersonRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
+    EvaluationSubject, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest,
+    GetFlagDefinitionsRequest, GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest,
+    GetProjectRequest, ListActivityRequest, ListCohortsRequest, ListFeatureFlagActivityRequest,
     ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest, ListPersonsRequest,
     RemoveCohortMembersRequest, UpdateCohortRequest, UpdateFeatureFlagRequest,
     UpdateProjectRequest,
@@ -34,7 +34,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 51] = [
+pub(crate) const OPERATIONS: [Operation; 52] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -85,6 +85,7 @@ pub(crate) const OPERATIONS: [Operation; 51] = [
     needs("project:write", "UpdateProject"),
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
+    needs("feature_flag:read", "BatchEvaluateFlags"),
     needs("feature_flag:read", "GetLocalEvaluation"),
     needs("feature_flag:read", "GetFlagDefinitions"),
 ];
@@ -98,7 +99,7 @@ const COMPANY: &str = "acme";
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
-        self.name.starts_with("Evaluate")
+        self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
     }
 
     /// Whether it opens to project secrets, and to no public token.
@@ -266,6 +267,10 @@ impl Service {
                 evaluation
                     .evaluate_flag(EvaluateFlagRequest { subject, flag_key: "everyones".into() })
             ),
+            "BatchEvaluateFlags" => {
+                let subjects = Vec::from_iter(subject);
+                call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
+            }
             other => panic!("{other} is not called here yet"),
         }
     }
