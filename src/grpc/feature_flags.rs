@@ -2,9 +2,12 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Grpc, activity, bulk, caller, project, reasons, versions};
+use super::{
+    Answer, Grpc, activity, bulk, caller, definitions::local_evaluation, project, reasons, versions,
+};
 use crate::{
     model::{caller::Caller, usage_range::Dates},
+    sdk::feed::Form,
     service::{
         flags::{Switch, Update},
         page::Wanted,
@@ -22,9 +25,10 @@ use crate::{
             EnrichUsageDashboardResponse, FeatureFlag, GetDashboardRequest, GetDashboardResponse,
             GetEvaluationReasonsRequest, GetEvaluationReasonsResponse, GetFeatureFlagRequest,
             GetFeatureFlagResponse, GetFeatureFlagStatusRequest, GetFeatureFlagStatusResponse,
-            GetFeatureFlagVersionRequest, GetFeatureFlagVersionResponse, GetRemoteConfigRequest,
-            GetRemoteConfigResponse, ListActivityRequest, ListActivityResponse,
-            ListDependentFlagsRequest, ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
+            GetFeatureFlagVersionRequest, GetFeatureFlagVersionResponse, GetLocalEvaluationRequest,
+            GetLocalEvaluationResponse, GetRemoteConfigRequest, GetRemoteConfigResponse,
+            ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
+            ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
             ListFeatureFlagActivityResponse, ListFeatureFlagVersionsRequest,
             ListFeatureFlagVersionsResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
             ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
@@ -310,5 +314,17 @@ impl FeatureFlagService for Grpc {
         request: Request<ListFeatureFlagActivityRequest>,
     ) -> Answer<ListFeatureFlagActivityResponse> {
         activity::of_flag(self, request).await
+    }
+
+    async fn get_local_evaluation(
+        &self,
+        request: Request<GetLocalEvaluationRequest>,
+    ) -> Result<Response<GetLocalEvaluationResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let form = if request.send_cohorts { Form::WithCohorts } else { Form::Expanded };
+        let (project, held) = (project(&request.project_id)?, request.if_none_match.as_deref());
+        let given = self.definitions(&caller, &project, form, held).await?;
+        Ok(Response::new(local_evaluation(given)))
     }
 }

@@ -7,6 +7,7 @@
 mod activity;
 mod bulk;
 mod deadline;
+mod definitions;
 mod directory;
 mod evaluation;
 mod feature_flags;

@@ -11,13 +11,10 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW, request::Parts};
+use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde_json::{Map, Value, json};
 
-use super::{
-    Rest,
-    decode::{Query, decode_data, decode_deep},
-};
+use super::{Rest, flags::packing, options, query::Query};
 use crate::{
     auth::Identity,
     model::{
@@ -26,6 +23,7 @@ use crate::{
         project::ProjectRef,
     },
     rest::body as bodies,
+    sdk::body::{of_query, value},
     service::ingest::{Batch, LARGE_BYTES, Receipt},
 };
 
@@ -46,10 +44,7 @@ pub(super) async fn events(State(rest): State<Rest>, request: Request) -> Respon
             take(&rest, request).await.unwrap_or_else(IntoResponse::into_response)
         }
         Method::HEAD => StatusCode::OK.into_response(),
-        Method::OPTIONS => {
-            let allowed = HeaderValue::from_static("GET, POST, OPTIONS, HEAD");
-            (StatusCode::NO_CONTENT, [(ALLOW, allowed)]).into_response()
-        }
+        Method::OPTIONS => options("GET, POST, OPTIONS, HEAD"),
         _ => Error::method_not_allowed(request.method()).into_response(),
     }
 }
@@ -63,15 +58,15 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
     let arrived_at = rest.services.clock.now();
     let envelope = match (&parts.method, query.get("data")) {
         (&Method::GET, None) => return Err(Error::method_not_allowed(&parts.method)),
-        (&Method::GET, Some(data)) => Envelope::of(decode_data(data)?)?,
+        (&Method::GET, Some(data)) => Envelope::of(of_query(data, limit)?)?,
         _ if bytes.len() > LARGE_BYTES => {
             let (headers, query) = (parts.headers.clone(), query.clone());
             let reading = tokio::task::spawn_blocking(move || {
-                Envelope::of(decode_deep(&headers, &query, &bytes, limit)?)
+                Envelope::of(value(packing(&headers, &query), &bytes, limit)?)
             });
             reading.await.map_err(Error::internal)??
         }
-        _ => Envelope::of(decode_deep(&parts.headers, &query, &bytes, limit)?)?,
+        _ => Envelope::of(value(packing(&parts.headers, &query), &bytes, limit)?)?,
     };
     let project_id = project(rest, &parts, &query, &envelope).await?;
     let uuids = envelope.uuids();

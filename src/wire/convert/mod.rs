@@ -3,6 +3,7 @@
 mod activity;
 mod bulk;
 mod dashboard;
+mod definitions;
 mod directory;
 mod event;
 mod filter;
@@ -17,6 +18,7 @@ mod version;
 pub use activity::{activity, activity_filter, flag_activity_filter};
 pub use bulk::{deletion_body, ids_body, rollout, tags_body};
 pub use dashboard::dashboard;
+pub use definitions::definitions;
 pub use directory::{cohort, created_cohort, group, group_type, person, updated_cohort};
 pub use event::event;
 pub use filter::{list_filter, matching_filter};

@@ -9,13 +9,14 @@ use flagstaff::wire::v1::{
     EnableFeatureFlagRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest,
     EvaluateFlagsRequest, EvaluationSubject, Event, GetCohortRequest, GetDashboardRequest,
     GetEvaluationReasonsRequest, GetFeatureFlagRequest, GetFeatureFlagStatusRequest,
-    GetFeatureFlagVersionRequest, GetGroupRequest, GetPersonRequest, GetProjectRequest,
-    GetRemoteConfigRequest, IngestEventsRequest, ListActivityRequest, ListCohortsRequest,
-    ListDependentFlagsRequest, ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest,
-    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest,
-    ListMatchingFeatureFlagIdsRequest, ListMyFlagsRequest, ListPersonsRequest,
-    RemoveCohortMembersRequest, RestoreFeatureFlagVersionRequest, UnarchiveFeatureFlagRequest,
-    UpdateCohortRequest, UpdateFeatureFlagRequest, UpdateProjectRequest,
+    GetFeatureFlagVersionRequest, GetFlagDefinitionsRequest, GetGroupRequest,
+    GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest, GetRemoteConfigRequest,
+    IngestEventsRequest, ListActivityRequest, ListCohortsRequest, ListDependentFlagsRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
+    ListGroupTypesRequest, ListGroupsRequest, ListMatchingFeatureFlagIdsRequest,
+    ListMyFlagsRequest, ListPersonsRequest, RemoveCohortMembersRequest,
+    RestoreFeatureFlagVersionRequest, UnarchiveFeatureFlagRequest, UpdateCohortRequest,
+    UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -39,7 +40,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 82] = [
+pub(crate) const OPERATIONS: [Operation; 85] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -68,6 +69,7 @@ pub(crate) const OPERATIONS: [Operation; 82] = [
     needs("feature_flag:read", "GET dashboards/{id}/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
+    needs("feature_flag:read", "GET feature_flags/local_evaluation/"),
     needs("person:read", "GET persons/"),
     needs("person:read", "GET persons/{person}/"),
     needs("person:write", "DELETE persons/{person}/"),
@@ -123,6 +125,8 @@ pub(crate) const OPERATIONS: [Operation; 82] = [
     needs("feature_flag:read", "EvaluateFlag"),
     needs("feature_flag:read", "BatchEvaluateFlags"),
     needs("person:write", "IngestEvents"),
+    needs("feature_flag:read", "GetLocalEvaluation"),
+    needs("feature_flag:read", "GetFlagDefinitions"),
 ];
 
 /// Whom and what the operations of the directory name, once [`Service::people`] made them.
@@ -145,6 +149,12 @@ impl Operation {
     /// Whether it delivers to programs, so that a project's secret opens it like a key.
     pub(crate) fn delivers(self) -> bool {
         self.name.contains("remote_config") || self.name == "GetRemoteConfig"
+    }
+
+    /// Whether it opens to project secrets, and to no public token.
+    pub(crate) fn needs_a_secret(self) -> bool {
+        let rpcs = ["GetLocalEvaluation", "GetFlagDefinitions"];
+        self.name.contains("local_evaluation") || rpcs.contains(&self.name)
     }
 
     /// Whether it is about one flag, named by its id.
@@ -328,6 +338,12 @@ impl Service {
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {
                 call!(flags.list_feature_flag_activity(ListFeatureFlagActivityRequest { id }))
+            }
+            "GetLocalEvaluation" => {
+                call!(flags.get_local_evaluation(GetLocalEvaluationRequest {}))
+            }
+            "GetFlagDefinitions" => {
+                call!(evaluation.get_flag_definitions(GetFlagDefinitionsRequest {}))
             }
             "ListPersons" => call!(directory.list_persons(ListPersonsRequest {})),
             "GetPerson" => call!(directory.get_person(GetPersonRequest { uuid })),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     model::{error::Result, event::instant, json::Object},
-    rest::wires::decode::{Decoded, refuse},
+    sdk::body::{Unpacked, refuse},
 };
 
 /// The names of the token, in the order in which they count.
@@ -30,7 +30,7 @@ impl Envelope {
     /// # Errors
     ///
     /// A refusal in plain text, for a body of any other shape.
-    pub(super) fn of(body: Decoded) -> Result<Self> {
+    pub(super) fn of(body: Unpacked) -> Result<Self> {
         let bytes = body.bytes;
         let (own, sent_at, events) = match body.value {
             Value::Array(events) => (None, None, events),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn envelope(value: Value) -> Result<Envelope> {
-        Envelope::of(Decoded { value, bytes: 0 })
+        Envelope::of(Unpacked { value, bytes: 0 })
     }
 
     #[test]
