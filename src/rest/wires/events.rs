@@ -4,20 +4,15 @@
 //! All take the same bodies: one event, a list, or an object with a `batch`;
 //! all end in one use-case. Only the newest answers event by event.
 
-mod body;
-
 use axum::{
     Json,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW, request::Parts};
+use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde_json::{Map, Value, json};
 
-use super::{
-    Rest,
-    decode::{Query, decode_data, decode_deep},
-};
+use super::{Rest, flags::packing, options, query::Query};
 use crate::{
     auth::Identity,
     model::{
@@ -25,11 +20,13 @@ use crate::{
         event::{Sent, instant},
         project::ProjectRef,
     },
-    rest::body as bodies,
+    rest::body,
+    sdk::{
+        body::{Packing, unpacked},
+        events::Envelope,
+    },
     service::ingest::{Batch, LARGE_BYTES, Receipt},
 };
-
-use body::Envelope;
 
 /// The paths, without the last slash.
 pub(super) const PATHS: [&str; 8] =
@@ -46,10 +43,7 @@ pub(super) async fn events(State(rest): State<Rest>, request: Request) -> Respon
             take(&rest, request).await.unwrap_or_else(IntoResponse::into_response)
         }
         Method::HEAD => StatusCode::OK.into_response(),
-        Method::OPTIONS => {
-            let allowed = HeaderValue::from_static("GET, POST, OPTIONS, HEAD");
-            (StatusCode::NO_CONTENT, [(ALLOW, allowed)]).into_response()
-        }
+        Method::OPTIONS => options("GET, POST, OPTIONS, HEAD"),
         _ => Error::method_not_allowed(request.method()).into_response(),
     }
 }
@@ -59,19 +53,21 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
     let query = Query::of(&parts.uri);
     let path = parts.uri.path().trim_end_matches('/').to_owned();
     let limit = rest.settings.ingestion_bytes;
-    let bytes = bodies::read(content, limit).await?;
+    let bytes = body::read(content, limit).await?;
     let arrived_at = rest.services.clock.now();
     let envelope = match (&parts.method, query.get("data")) {
         (&Method::GET, None) => return Err(Error::method_not_allowed(&parts.method)),
-        (&Method::GET, Some(data)) => Envelope::of(decode_data(data)?)?,
+        (&Method::GET, Some(data)) => {
+            Envelope::of(unpacked(Packing::default(), data.as_bytes(), limit)?)?
+        }
         _ if bytes.len() > LARGE_BYTES => {
             let (headers, query) = (parts.headers.clone(), query.clone());
             let reading = tokio::task::spawn_blocking(move || {
-                Envelope::of(decode_deep(&headers, &query, &bytes, limit)?)
+                Envelope::of(unpacked(packing(&headers, &query), &bytes, limit)?)
             });
             reading.await.map_err(Error::internal)??
         }
-        _ => Envelope::of(decode_deep(&parts.headers, &query, &bytes, limit)?)?,
+        _ => Envelope::of(unpacked(packing(&parts.headers, &query), &bytes, limit)?)?,
     };
     let project_id = project(rest, &parts, &query, &envelope).await?;
     let uuids = envelope.uuids();

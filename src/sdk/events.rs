@@ -1,27 +1,26 @@
-//! Finds events, token and time of sending in a body, wherever a client put them.
+//! Finds events, token and time of sending in a body, wherever a client put them
+//! (client-wires 4.4).
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::{
-    model::{error::Result, event::instant, json::Object},
-    rest::wires::decode::{Decoded, refuse},
-};
+use super::body::{Unpacked, refuse};
+use crate::model::{error::Result, event::instant, json::Object};
 
 /// The names of the token, in the order in which they count.
 const TOKENS: [&str; 3] = ["api_key", "token", "$token"];
 
 /// A body, taken apart.
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     /// The project's token, where the body has one.
-    pub(super) token: Option<String>,
+    pub(crate) token: Option<String>,
     /// When it was sent, where the body says.
-    pub(super) sent_at: Option<DateTime<Utc>>,
+    pub(crate) sent_at: Option<DateTime<Utc>>,
     /// The events; `Err` for one that belongs elsewhere.
-    pub(super) events: Vec<Result<Value, String>>,
+    pub(crate) events: Vec<Result<Value, String>>,
     /// The size of the body, unpacked.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Envelope {
@@ -30,7 +29,7 @@ impl Envelope {
     /// # Errors
     ///
     /// A refusal in plain text, for a body of any other shape.
-    pub(super) fn of(body: Decoded) -> Result<Self> {
+    pub(crate) fn of(body: Unpacked) -> Result<Self> {
         let bytes = body.bytes;
         let (own, sent_at, events) = match body.value {
             Value::Array(events) => (None, None, events),
@@ -58,7 +57,7 @@ impl Envelope {
     }
 
     /// The id of each event, as it was sent.
-    pub(super) fn uuids(&self) -> Vec<Option<String>> {
+    pub(crate) fn uuids(&self) -> Vec<Option<String>> {
         let uuid = |event: &Result<Value, String>| {
             Some(event.as_ref().ok()?.get("uuid")?.as_str()?.to_owned())
         };
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     fn envelope(value: Value) -> Result<Envelope> {
-        Envelope::of(Decoded { value, bytes: 0 })
+        Envelope::of(Unpacked { value, bytes: 0 })
     }
 
     #[test]
