@@ -42,7 +42,7 @@ use chrono::{DateTime, Utc};
 pub use cohort::{Cohort, CohortSource};
 pub use definition::{Flag, FlagSource};
 pub use explain::{ConditionReport, Explanation, PropertyReport, explain};
-pub use needs::{Needs, needs};
+pub use needs::{Needs, needs, needs_of};
 pub use outcome::Outcome;
 pub use property::Matching;
 pub use reason::{Failure, Miss, Reason};
@@ -137,6 +137,23 @@ pub fn evaluate<'f>(
     });
     let outcomes = outcomes.collect();
     Evaluation { outcomes, errors_while_computing }
+}
+
+/// Evaluates a flag that need not be the set's own, whether it is on or off. What it depends on
+/// is the set's.
+pub fn evaluate_other<'f>(
+    set: &'f FlagSet,
+    flag: &'f Flag,
+    subject: &Subject<'_>,
+    now: DateTime<Utc>,
+) -> Outcome<'f> {
+    let scene = Scene::new(set, subject, now);
+    decide(flag, &scene, &Standings::read_by(set, flag, &scene, &Audience::default()))
+}
+
+/// True for names under which filters find columns of the person's row.
+pub fn is_person_column(name: &str) -> bool {
+    name.starts_with(definition::PERSON_METADATA_PREFIX)
 }
 
 /// Evaluates one flag and whatever it depends on.

@@ -40,6 +40,17 @@ impl Needs {
     }
 }
 
+/// What one flag, which need not be the set's own, and those it reads ask of the store.
+pub fn needs_of(set: &FlagSet, flag: &Flag, subject: &Subject<'_>) -> Needs {
+    let mut needs = Needs::default();
+    needs.add(flag, set, subject);
+    let read = flag.dependencies().iter().filter_map(|&id| set.position_by_id(id));
+    for at in set.graph().required(read) {
+        needs.add(&set.flags()[at], set, subject);
+    }
+    needs
+}
+
 /// What the selected flags, and those they read, ask of the store about a
 /// subject of whom only the request is known.
 pub fn needs(set: &FlagSet, subject: &Subject<'_>, selection: &Selection<'_>) -> Needs {

@@ -3,7 +3,8 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    Answer, Grpc, activity, bulk, caller, definitions::local_evaluation, project, reasons, versions,
+    Answer, Grpc, activity, bulk, caller, definitions::local_evaluation, project, reasons,
+    test_evaluation, versions,
 };
 use crate::{
     model::{caller::Caller, usage_range::Dates},
@@ -27,13 +28,14 @@ use crate::{
             GetFeatureFlagResponse, GetFeatureFlagStatusRequest, GetFeatureFlagStatusResponse,
             GetFeatureFlagVersionRequest, GetFeatureFlagVersionResponse, GetLocalEvaluationRequest,
             GetLocalEvaluationResponse, GetRemoteConfigRequest, GetRemoteConfigResponse,
-            ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
-            ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
-            ListFeatureFlagActivityResponse, ListFeatureFlagVersionsRequest,
-            ListFeatureFlagVersionsResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
-            ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
-            ListMyFlagsRequest, ListMyFlagsResponse, RestoreFeatureFlagVersionRequest,
-            RestoreFeatureFlagVersionResponse, UnarchiveFeatureFlagRequest,
+            GetUserBlastRadiusRequest, GetUserBlastRadiusResponse, ListActivityRequest,
+            ListActivityResponse, ListDependentFlagsRequest, ListDependentFlagsResponse,
+            ListFeatureFlagActivityRequest, ListFeatureFlagActivityResponse,
+            ListFeatureFlagVersionsRequest, ListFeatureFlagVersionsResponse,
+            ListFeatureFlagsRequest, ListFeatureFlagsResponse, ListMatchingFeatureFlagIdsRequest,
+            ListMatchingFeatureFlagIdsResponse, ListMyFlagsRequest, ListMyFlagsResponse,
+            RestoreFeatureFlagVersionRequest, RestoreFeatureFlagVersionResponse,
+            TestEvaluationRequest, TestEvaluationResponse, UnarchiveFeatureFlagRequest,
             UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest, UpdateFeatureFlagResponse,
             feature_flag_service_server::FeatureFlagService,
         },
@@ -254,6 +256,20 @@ impl FeatureFlagService for Grpc {
         request: Request<RestoreFeatureFlagVersionRequest>,
     ) -> Answer<RestoreFeatureFlagVersionResponse> {
         versions::restore(self, request).await
+    }
+
+    async fn test_evaluation(
+        &self,
+        request: Request<TestEvaluationRequest>,
+    ) -> Answer<TestEvaluationResponse> {
+        test_evaluation::test(self, request).await
+    }
+
+    async fn get_user_blast_radius(
+        &self,
+        request: Request<GetUserBlastRadiusRequest>,
+    ) -> Answer<GetUserBlastRadiusResponse> {
+        test_evaluation::blast_radius(self, request).await
     }
 
     async fn get_evaluation_reasons(

@@ -15,6 +15,7 @@ mod ingest;
 mod projects;
 mod reasons;
 mod status;
+mod test_evaluation;
 mod versions;
 
 use std::sync::Arc;

@@ -105,6 +105,8 @@ pub enum BodyKind {
     SuccessError,
     /// `{"detail": detail}`.
     Detail,
+    /// `{"detail": detail, "error": detail}`.
+    DetailError,
     /// The detail as plain text.
     Text,
     /// No bytes at all.
@@ -120,6 +122,7 @@ impl BodyKind {
             Self::Error => "error",
             Self::SuccessError => "success_error",
             Self::Detail => "detail",
+            Self::DetailError => "detail_error",
             Self::Text => "text",
             Self::Empty => "empty",
         }
@@ -323,6 +326,13 @@ impl Error {
     #[must_use]
     pub fn with_body(mut self, body: BodyKind) -> Self {
         self.0.body = body;
+        self
+    }
+
+    /// The same failure, told in an operation's own words.
+    #[must_use]
+    pub fn saying(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = detail.into();
         self
     }
 

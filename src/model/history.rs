@@ -47,6 +47,15 @@ pub struct FlagVersion {
     pub by: Option<i64>,
 }
 
+/// What a flag's rows up to a moment say of it then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The version that the newest row with one led to.
+    pub version: Option<i64>,
+    /// Whether the newest deletion or restoration was a deletion.
+    pub is_deleted: bool,
+}
+
 /// One line of a flag's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionSummary {

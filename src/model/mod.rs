@@ -3,6 +3,7 @@
 
 pub mod activity;
 pub mod api_key;
+pub mod blast_radius;
 pub mod bulk;
 pub mod bulk_tags;
 pub mod caller;
@@ -35,5 +36,6 @@ pub mod reasons;
 pub mod shown;
 pub mod sketch;
 pub mod status;
+pub mod test_evaluation;
 pub mod usage_range;
 pub mod write;

@@ -52,6 +52,7 @@ fn body(error: &Error) -> Value {
         BodyKind::Error => json!({"error": detail}),
         BodyKind::SuccessError => json!({"success": false, "error": detail}),
         BodyKind::Detail => json!({"detail": detail}),
+        BodyKind::DetailError => json!({"detail": detail, "error": detail}),
         BodyKind::Envelope | BodyKind::Text | BodyKind::Empty => json!({
             "type": error.kind,
             "code": error.reason,
@@ -76,6 +77,7 @@ mod tests {
             (BodyKind::Error, r#"{"error":"Taken."}"#),
             (BodyKind::SuccessError, r#"{"success":false,"error":"Taken."}"#),
             (BodyKind::Detail, r#"{"detail":"Taken."}"#),
+            (BodyKind::DetailError, r#"{"detail":"Taken.","error":"Taken."}"#),
         ];
         for (kind, expected) in cases {
             assert_eq!(body(&error().with_body(kind)).to_string(), expected);

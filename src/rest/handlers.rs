@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use super::{
     activity, bulk,
     call::{Call, Reply},
-    cohorts, dashboards, feature_flags, persons, projects, reasons, versions,
+    cohorts, dashboards, feature_flags, persons, projects, reasons, test_evaluation, versions,
 };
 use crate::{
     model::{
@@ -55,6 +55,8 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.GetFeatureFlagVersion" => handler!(versions::get),
         "FeatureFlagService.ListFeatureFlagVersions" => handler!(versions::list),
         "FeatureFlagService.RestoreFeatureFlagVersion" => handler!(versions::restore),
+        "FeatureFlagService.TestEvaluation" => handler!(test_evaluation::test),
+        "FeatureFlagService.GetUserBlastRadius" => handler!(test_evaluation::blast_radius),
         "FeatureFlagService.GetEvaluationReasons" => handler!(reasons::reasons),
         "FeatureFlagService.ListMyFlags" => handler!(reasons::my_flags),
         "FeatureFlagService.EnrichUsageDashboard" => handler!(dashboards::enrich),

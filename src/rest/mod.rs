@@ -22,6 +22,7 @@ mod persons;
 mod projects;
 mod reasons;
 mod representation;
+mod test_evaluation;
 mod versions;
 mod wires;
 

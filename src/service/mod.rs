@@ -7,6 +7,7 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod batch;
+pub(crate) mod blast_radius;
 pub(crate) mod bootstrap;
 pub(crate) mod bulk;
 mod cohort_members;
@@ -32,6 +33,7 @@ pub(crate) mod reasons;
 pub(crate) mod remote_config;
 pub(crate) mod rotation;
 pub(crate) mod status;
+pub(crate) mod test_evaluation;
 mod usage_dashboard;
 pub(crate) mod versions;
 

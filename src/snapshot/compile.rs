@@ -58,7 +58,8 @@ fn gone(changed: &[i64], found: impl Iterator<Item = i64>) -> Vec<i64> {
     changed.iter().copied().filter(|id| !found.contains(id)).collect()
 }
 
-fn compiled(flag: &FeatureFlag) -> Arc<Flag> {
+/// A stored flag as the engine knows it.
+pub(crate) fn compiled(flag: &FeatureFlag) -> Arc<Flag> {
     Arc::new(Flag::compile(&FlagSource {
         id: flag.id,
         key: &flag.key,

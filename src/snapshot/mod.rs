@@ -22,6 +22,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 pub use changes::follow;
+pub(crate) use compile::compiled;
 pub(crate) use feeds::Feed;
 use people::People;
 

@@ -1,5 +1,6 @@
 //! A flag's activity rows as the steps of its history.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Select,
@@ -13,8 +14,11 @@ use super::{
 use crate::model::{
     activity::{Action, FLAG_SCOPE},
     error::Result,
-    history::Step,
+    history::{Standing, Step},
 };
+
+/// The kinds of rows that lead to versions.
+const COUNTING: [Action; 3] = [Action::Updated, Action::Deleted, Action::Restored];
 
 /// The most rows that a version is rebuilt from (management-api 4.5).
 const MOST_STEPS: u64 = 10_000;
@@ -23,6 +27,29 @@ impl Store {
     /// The steps of a flag that led to `version` or beyond, newest first.
     pub(crate) async fn steps(&self, project: i64, flag: i64, version: i64) -> Result<Vec<Step>> {
         steps(self.reader(), project, flag, version).await
+    }
+
+    /// What a flag's rows up to a moment, that one included, say of it then.
+    pub(crate) async fn standing_at(
+        &self,
+        project: i64,
+        flag: i64,
+        at: DateTime<Utc>,
+    ) -> Result<Standing> {
+        let until = || newest_first(about(project, flag)).filter(Column::CreatedAt.lte(at));
+        let counted = until()
+            .select_only()
+            .column(Column::Version)
+            .filter(Column::Activity.is_in(COUNTING.map(Action::as_str)))
+            .filter(Column::Version.is_not_null());
+        let lives = [Action::Deleted, Action::Restored].map(Action::as_str);
+        let life =
+            until().select_only().column(Column::Activity).filter(Column::Activity.is_in(lives));
+        let version: Option<i64> =
+            counted.into_tuple().one(self.reader()).await.map_err(failure)?;
+        let life: Option<String> = life.into_tuple().one(self.reader()).await.map_err(failure)?;
+        let is_deleted = life.as_deref() == Some(Action::Deleted.as_str());
+        Ok(Standing { version, is_deleted })
     }
 
     /// One part of the steps that led to versions, the first included, newest first; and how many
@@ -62,9 +89,8 @@ async fn steps(
     flag_id: i64,
     version: i64,
 ) -> Result<Vec<Step>> {
-    let kinds = [Action::Updated, Action::Deleted, Action::Restored].map(Action::as_str);
     let rows = newest_first(about(project_id, flag_id))
-        .filter(Column::Activity.is_in(kinds))
+        .filter(Column::Activity.is_in(COUNTING.map(Action::as_str)))
         .filter(Column::Version.gte(version))
         .limit(MOST_STEPS)
         .all(connection)

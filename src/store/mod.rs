@@ -8,6 +8,7 @@
 
 pub(crate) mod activity;
 mod among;
+pub(crate) mod audience;
 pub(crate) mod changes;
 pub(crate) mod cohort_members;
 mod cohorts;
@@ -31,6 +32,7 @@ pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
 mod names;
+mod person_past;
 pub(crate) mod persons;
 pub(crate) mod persons_write;
 mod project_write;

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     sync::Arc,
 };
 
@@ -216,8 +217,7 @@ fn collect(rows: Vec<Row>) -> Result<FactsFound> {
                 person.id = row.number;
                 person.properties = properties(content.as_deref())?;
                 if let Some(created_at) = row.created_at {
-                    let text = created_at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-                    person.properties.insert(CREATED_AT.to_owned(), text.into());
+                    person.properties = with_columns(mem::take(&mut person.properties), created_at);
                 }
             }
             (kind::MEMBERSHIP, ..) => {
@@ -230,6 +230,13 @@ fn collect(rows: Vec<Row>) -> Result<FactsFound> {
         }
     }
     Ok(found)
+}
+
+/// A person's properties, and the columns of their row under their reserved names.
+pub(super) fn with_columns(mut properties: Properties, created_at: DateTime<Utc>) -> Properties {
+    let text = created_at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    properties.insert(CREATED_AT.to_owned(), text.into());
+    properties
 }
 
 /// An object that the service itself wrote; anything else is damage.

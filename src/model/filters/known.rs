@@ -44,6 +44,13 @@ pub struct Own {
     pub has_early_access: bool,
 }
 
+impl Own {
+    /// No flag at all.
+    pub(super) fn nobody() -> Self {
+        Self { id: None, key: String::new(), filters: Value::Null, has_early_access: false }
+    }
+}
+
 /// Everything looked up before filters are judged.
 #[derive(Clone, Debug)]
 pub struct Known {

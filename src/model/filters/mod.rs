@@ -66,6 +66,16 @@ pub fn accept(sent: &Value, context: Context<'_>) -> Result<Value> {
     Ok(filters)
 }
 
+/// Checks the shape and the patterns of filters that are evaluated once and never stored.
+///
+/// # Errors
+///
+/// `attr: filters` with the message of the first check that fails.
+pub fn check_shape(filters: &Object) -> Result<()> {
+    conditions::check(filters, false)?;
+    properties::check_patterns(&properties::groups(filters)?, &Own::nobody())
+}
+
 /// Checks 2–30, in their order.
 fn check(filters: &Object, context: Context<'_>) -> Result<()> {
     conditions::check(filters, context.creating)?;

@@ -22,12 +22,6 @@ impl Project<'_> {
             .all(self.txn)
             .await
             .map_err(failure)?;
-        let change = |row: person_change::Model| {
-            let Some(kind) = ChangeKind::parse(&row.kind) else { return Ok(None) };
-            let properties = stored_json(&row.properties)?;
-            let (occurred_at, event_uuid) = (row.occurred_at, row.event_uuid);
-            Ok(Some(Change { kind, properties, occurred_at, event_uuid }))
-        };
         rows.into_iter().filter_map(|row| change(row).transpose()).collect()
     }
 
@@ -56,4 +50,12 @@ impl Project<'_> {
         }
         Ok(())
     }
+}
+
+/// A row as the change it stands for; `None` for a kind that is not known.
+pub(in crate::store) fn change(row: person_change::Model) -> Result<Option<Change>> {
+    let Some(kind) = ChangeKind::parse(&row.kind) else { return Ok(None) };
+    let properties = stored_json(&row.properties)?;
+    let (occurred_at, event_uuid) = (row.occurred_at, row.event_uuid);
+    Ok(Some(Change { kind, properties, occurred_at, event_uuid }))
 }

@@ -21,6 +21,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
 
 pub(crate) use calls::{Call, note_call};
 use futures::future::BoxFuture;
+pub(super) use history::change;
 
 use super::persons_write::lock_persons;
 use crate::model::{error::Result, event::Event, people::PeopleChanged};

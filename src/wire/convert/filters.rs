@@ -106,17 +106,11 @@ fn group(value: &Value) -> ConditionGroup {
 
 fn property(value: &Value) -> PropertyFilter {
     let mut from = Reader::of(value);
-    let known_type = |name: &str| PropertyType::from_str_name(&(TYPE_PREFIX.to_owned() + name));
-    let known_operator =
-        |name: &str| PropertyOperator::from_str_name(&(OPERATOR_PREFIX.to_owned() + name));
     PropertyFilter {
         key: from.text("key").unwrap_or_default(),
-        r#type: from
-            .take("type", |value| known_type(&value.as_str()?.to_uppercase()))
-            .unwrap_or_default()
-            .into(),
+        r#type: from.take("type", |value| known_type(value.as_str()?)).unwrap_or_default().into(),
         operator: from
-            .take("operator", |value| known_operator(&value.as_str()?.to_uppercase()))
+            .take("operator", |value| known_operator(value.as_str()?))
             .unwrap_or_default()
             .into(),
         value: from.0.shift_remove("value").map(|value| to_wire(&value)),
@@ -125,6 +119,16 @@ fn property(value: &Value) -> PropertyFilter {
         label: from.text("label"),
         extra: from.rest(),
     }
+}
+
+/// A property's type by its stored name.
+pub(super) fn known_type(name: &str) -> Option<PropertyType> {
+    PropertyType::from_str_name(&(TYPE_PREFIX.to_owned() + &name.to_uppercase()))
+}
+
+/// An operator by its stored name.
+pub(super) fn known_operator(name: &str) -> Option<PropertyOperator> {
+    PropertyOperator::from_str_name(&(OPERATOR_PREFIX.to_owned() + &name.to_uppercase()))
 }
 
 fn multivariate(value: &Value) -> Multivariate {
@@ -220,7 +224,12 @@ pub(super) fn from_message(filters: Filters) -> Result<Value> {
     to.finish(filters.extra)
 }
 
-fn group_json(group: ConditionGroup) -> Result<Value> {
+/// One condition as the JSON that a request body would hold.
+///
+/// # Errors
+///
+/// As [`from_message`].
+pub(super) fn group_json(group: ConditionGroup) -> Result<Value> {
     let mut to = Writer::default();
     to.put_all("properties", group.properties, property_json)?;
     to.put_double("rollout_percentage", group.rollout_percentage)?;

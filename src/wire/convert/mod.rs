@@ -1,6 +1,7 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod blast_radius;
 mod bulk;
 mod dashboard;
 mod definitions;
@@ -12,10 +13,12 @@ mod flag;
 mod input;
 mod mask;
 mod project;
+mod test_evaluation;
 mod values;
 mod version;
 
 pub use activity::{activity, activity_filter, flag_activity_filter};
+pub use blast_radius::{reach, reach_body};
 pub use bulk::{deletion_body, ids_body, rollout, tags_body};
 pub use dashboard::dashboard;
 pub use definitions::definitions;
@@ -25,5 +28,6 @@ pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag, minimal_flag, status};
 pub use input::{FlagInput, created, updated};
 pub use project::{project, project_update};
+pub use test_evaluation::{test_body, tested};
 pub use values::{object_from_struct, timestamp, to_wire as value};
 pub use version::{version, version_summary};

@@ -10,6 +10,7 @@ pub(crate) mod operations;
 pub(crate) mod postgres;
 pub(crate) mod rest;
 pub(crate) mod rows;
+pub(crate) mod tried;
 pub(crate) mod usage;
 
 use std::{net::SocketAddr, time::Duration};

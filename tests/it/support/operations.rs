@@ -11,12 +11,13 @@ use flagstaff::wire::v1::{
     GetEvaluationReasonsRequest, GetFeatureFlagRequest, GetFeatureFlagStatusRequest,
     GetFeatureFlagVersionRequest, GetFlagDefinitionsRequest, GetGroupRequest,
     GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest, GetRemoteConfigRequest,
-    IngestEventsRequest, ListActivityRequest, ListCohortsRequest, ListDependentFlagsRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
-    ListGroupTypesRequest, ListGroupsRequest, ListMatchingFeatureFlagIdsRequest,
-    ListMyFlagsRequest, ListPersonsRequest, RemoveCohortMembersRequest,
-    RestoreFeatureFlagVersionRequest, UnarchiveFeatureFlagRequest, UpdateCohortRequest,
-    UpdateFeatureFlagRequest, UpdateProjectRequest,
+    GetUserBlastRadiusRequest, IngestEventsRequest, ListActivityRequest, ListCohortsRequest,
+    ListDependentFlagsRequest, ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest,
+    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest,
+    ListMatchingFeatureFlagIdsRequest, ListMyFlagsRequest, ListPersonsRequest,
+    RemoveCohortMembersRequest, RestoreFeatureFlagVersionRequest, TestEvaluationRequest,
+    UnarchiveFeatureFlagRequest, UpdateCohortRequest, UpdateFeatureFlagRequest,
+    UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -40,7 +41,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 85] = [
+pub(crate) const OPERATIONS: [Operation; 89] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -60,6 +61,8 @@ pub(crate) const OPERATIONS: [Operation; 85] = [
     needs("feature_flag:write", "POST feature_flags/{id}/restore/"),
     needs("feature_flag:read", "GET feature_flags/evaluation_reasons/?distinct_id=somebody"),
     needs("feature_flag:read", "GET feature_flags/my_flags/"),
+    needs("feature_flag:read", "POST feature_flags/{id}/test_evaluation/"),
+    needs("feature_flag:read", "POST feature_flags/user_blast_radius/"),
     needs("feature_flag:read", "POST feature_flags/bulk_keys/"),
     needs("feature_flag:write", "POST feature_flags/bulk_delete/"),
     needs("feature_flag:write", "POST feature_flags/bulk_update_tags/"),
@@ -99,6 +102,8 @@ pub(crate) const OPERATIONS: [Operation; 85] = [
     needs("feature_flag:write", "RestoreFeatureFlagVersion"),
     needs("feature_flag:read", "GetEvaluationReasons"),
     needs("feature_flag:read", "ListMyFlags"),
+    needs("feature_flag:read", "TestEvaluation"),
+    needs("feature_flag:read", "GetUserBlastRadius"),
     needs("feature_flag:read", "BulkGetFeatureFlagKeys"),
     needs("feature_flag:write", "BulkDeleteFeatureFlags"),
     needs("feature_flag:write", "BulkUpdateFeatureFlagTags"),
@@ -170,6 +175,7 @@ impl Operation {
             "UnarchiveFeatureFlag",
             "GetFeatureFlagStatus",
             "GetRemoteConfig",
+            "TestEvaluation",
             "ListFeatureFlagActivity",
             "ListFeatureFlagVersions",
             "GetFeatureFlagVersion",
@@ -317,6 +323,10 @@ impl Service {
                 call!(flags.get_evaluation_reasons(GetEvaluationReasonsRequest { distinct_id }))
             }
             "ListMyFlags" => call!(flags.list_my_flags(ListMyFlagsRequest {})),
+            "TestEvaluation" => call!(flags.test_evaluation(TestEvaluationRequest { id })),
+            "GetUserBlastRadius" => {
+                call!(flags.get_user_blast_radius(GetUserBlastRadiusRequest {}))
+            }
             "BulkGetFeatureFlagKeys" => {
                 call!(flags.bulk_get_feature_flag_keys(BulkGetFeatureFlagKeysRequest {}))
             }
