@@ -44,21 +44,21 @@ fn is(key: &str, operator: &str, value: Value) -> Value {
 /// Four persons: two pros, one of whom is listed; and one of another project.
 async fn people(service: &Service) {
     for (id, name, properties) in [
-        (1, "ann", json!({"plan": "pro", "seats": 9})),
-        (2, "bob", json!({"plan": "pro"})),
-        (3, "cat", json!({"plan": "free", "seats": "12"})),
-        (4, "dan", json!({})),
+        (1001, "ann", json!({"plan": "pro", "seats": 9})),
+        (1002, "bob", json!({"plan": "pro"})),
+        (1003, "cat", json!({"plan": "free", "seats": "12"})),
+        (1004, "dan", json!({})),
     ] {
         service.stored_person(id, &[name], &properties).await;
     }
     service
-        .execute("UPDATE person SET created_at = '2020-01-01T00:00:00+00:00' WHERE id = 4")
+        .execute("UPDATE person SET created_at = '2020-01-01T00:00:00+00:00' WHERE id = 1004")
         .await;
     let (other, _) = service.new_project("Other");
     let uuid = "01890a5d-ac96-774b-bcce-b302099a8057";
     service.person(other, uuid, "eve", r#"{"plan": "pro"}"#).await;
     service.cohort(1, 1, true, "{}").await;
-    service.member(1, 2).await;
+    service.member(1, 1002).await;
     service.reload().await;
 }
 
