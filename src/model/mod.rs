@@ -20,6 +20,7 @@ pub mod guards;
 pub mod json;
 pub mod link;
 pub mod listed;
+pub mod numbers;
 pub mod people;
 pub mod person;
 pub mod project;

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::RequestExt;
 use axum::extract::{RawPathParams, Request};
-use http::{Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri, header::ACCEPT};
+use maud::Markup;
 use serde_json::Value;
 
 use super::{Rest, body, links::Base};
@@ -26,6 +27,8 @@ pub(super) struct Call {
     pub(super) method: Method,
     /// Where absolute links begin.
     pub(super) base: Base,
+    /// Whether what is sent back is looked at by a person, as far as `Accept` tells.
+    pub(super) wants_page: bool,
     identity: Identity,
     path: HashMap<String, String>,
     query: Vec<(String, String)>,
@@ -36,23 +39,39 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
-    pub(super) body: Value,
+    pub(super) body: Content,
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// To a program.
+    Json(Value),
+    /// To a person.
+    Page(Markup),
+    /// No bytes at all.
+    Nothing,
 }
 
 impl Reply {
     /// 200 with a body.
     pub(super) fn ok(body: Value) -> Result<Self> {
-        Ok(Self { status: StatusCode::OK, body })
+        Ok(Self { status: StatusCode::OK, body: Content::Json(body) })
     }
 
     /// 201 with a body.
     pub(super) fn created(body: Value) -> Result<Self> {
-        Ok(Self { status: StatusCode::CREATED, body })
+        Ok(Self { status: StatusCode::CREATED, body: Content::Json(body) })
+    }
+
+    /// 200 with a page.
+    pub(super) fn page(page: Markup) -> Result<Self> {
+        Ok(Self { status: StatusCode::OK, body: Content::Page(page) })
     }
 
     /// 204, without a body.
     pub(super) fn no_content() -> Result<Self> {
-        Ok(Self { status: StatusCode::NO_CONTENT, body: Value::Null })
+        Ok(Self { status: StatusCode::NO_CONTENT, body: Content::Nothing })
     }
 }
 
@@ -76,7 +95,8 @@ impl Call {
             Err(error) => Err(error),
         };
         let query = query(&parts.uri);
-        Ok(Self { method: parts.method, base, identity, path, query, body })
+        let wants_page = wants_page(&parts.headers);
+        Ok(Self { method: parts.method, base, wants_page, identity, path, query, body })
     }
 
     /// Who calls.
@@ -129,4 +149,25 @@ impl Call {
 
 fn query(uri: &Uri) -> Vec<(String, String)> {
     form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// Whether a page is preferred to JSON. Those who say nothing, or take anything, are programs.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let accepted: Vec<_> = accepted.flat_map(|value| value.split(',')).map(range).collect();
+    let quality = |wanted: [&str; 3]| {
+        let of = |kind: &str| accepted.iter().find(|(name, _)| name == kind).map(|(_, q)| *q);
+        wanted.into_iter().find_map(of).unwrap_or(0.0)
+    };
+    let any = "*/*";
+    quality(["text/html", "text/*", any]) > quality(["application/json", "application/*", any])
+}
+
+/// A media range and its quality.
+fn range(text: &str) -> (String, f64) {
+    let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let mut parameters = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+    let quality = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    let quality = quality.map_or(Some(1.0), |(_, value)| value.trim().parse().ok());
+    (name.trim().to_ascii_lowercase(), quality.unwrap_or(0.0))
 }

@@ -7,14 +7,20 @@ use axum::{
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 
-use super::call::Reply;
+use super::{
+    call::{Content, Reply},
+    dashboard_page,
+};
 use crate::model::error::{BodyKind, Code, Error, Result};
 
 /// Answers what a handler came to.
 pub(super) fn respond(outcome: Result<Reply>) -> Response {
     match outcome {
-        Ok(reply) if reply.status == StatusCode::NO_CONTENT => reply.status.into_response(),
-        Ok(reply) => (reply.status, Json(reply.body)).into_response(),
+        Ok(Reply { status, body: Content::Nothing }) => status.into_response(),
+        Ok(Reply { status, body: Content::Json(body) }) => (status, Json(body)).into_response(),
+        Ok(Reply { status, body: Content::Page(page) }) => {
+            (status, dashboard_page::respond(page)).into_response()
+        }
         Err(error) => error.into_response(),
     }
 }

@@ -9,6 +9,7 @@ mod activity;
 mod body;
 mod call;
 mod cohorts;
+mod dashboard_page;
 mod dashboards;
 mod error;
 mod feature_flags;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,8 +26,12 @@ use crate::{
 
 /// Flags marked in one look; the next look takes the rest.
 const MOST_MARKED: u64 = 1_000;
+/// Whatever was asked for, looking is not all there is to do.
+const LEAST_INTERVAL: Duration = Duration::from_millis(20);
 /// Under constant ingestion one look serves all commits of this long.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// And however long looks take, twenty times as long nobody looks.
+const IDLE_PARTS: u32 = 20;
 
 /// Tells the background that usage was committed. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -121,10 +125,12 @@ impl Services {
         stop: &CancellationToken,
     ) {
         let services = self.clone();
+        let interval = interval.max(LEAST_INTERVAL);
         let looks = async move {
             loop {
+                let began = Instant::now();
                 services.look_for_enriched_flags().await;
-                sleep(BETWEEN_LOOKS.min(interval)).await;
+                sleep(BETWEEN_LOOKS.max(began.elapsed() * IDLE_PARTS).min(interval)).await;
                 // Told or not, it is time.
                 let _ = timeout(interval, services.usage_seen.0.notified()).await;
             }

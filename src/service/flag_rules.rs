@@ -13,6 +13,7 @@ use crate::{
         guards,
         json::Object,
         link::{Link, LinkKind},
+        numbers::grouped,
         project::Project,
         write::{Facts, wanted_key},
     },
@@ -169,24 +170,11 @@ pub(super) fn check_limit(project: &Project) -> Result<()> {
     if project.flag_count < limit {
         return Ok(());
     }
-    let limit = grouped(limit);
+    let limit = grouped(limit.unsigned_abs());
     Err(Error::blocked(format!(
         "Maximum of {limit} feature flags allowed per team. \
          Please delete unused flags or contact support to increase this limit."
     )))
-}
-
-/// A number with its thousands set apart.
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 pub(super) fn check_contexts(
@@ -207,18 +195,5 @@ pub(super) fn check_contexts(
             "Cannot remove all evaluation contexts. At least one evaluation context is required.",
         )),
         Some(_) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        let cases = [(7, "7"), (200, "200"), (2000, "2,000"), (1_234_567, "1,234,567")];
-        for (number, text) in cases {
-            assert_eq!(grouped(number), text);
-        }
     }
 }

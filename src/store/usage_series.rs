@@ -6,8 +6,8 @@
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Order,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult, Order,
+    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
     sea_query::{Expr, Query},
 };
 
@@ -120,34 +120,36 @@ impl Store {
 
     /// Live flags that are not marked as enriched while views or interactions of their key were
     /// seen: project and flag, at most `limit`.
+    ///
+    /// It begins at the rare events and asks for their flags, however many others there are.
     pub(crate) async fn unmarked_enriched_flags(&self, limit: u64) -> Result<Vec<(i64, i64)>> {
         use feature_flag::Column;
-        let same = |usage: usage_hour::Column, flag: Column| {
-            Expr::col((usage_hour::Entity, usage)).equals((feature_flag::Entity, flag))
-        };
+        const SEEN: &str = "seen";
+        let flag = |column: Column| Expr::col((feature_flag::Entity, column));
         let seen = Query::select()
-            .expr(Expr::val(1))
+            .distinct()
+            .columns([usage_hour::Column::ProjectId, usage_hour::Column::FlagKey])
             .from(usage_hour::Entity)
-            .and_where(same(usage_hour::Column::ProjectId, Column::ProjectId))
-            .and_where(same(usage_hour::Column::FlagKey, Column::Key))
             .and_where(enriching())
             .take();
-        feature_flag::Entity::find()
-            .select_only()
-            .columns([Column::ProjectId, Column::Id])
-            .filter(Column::Deleted.eq(false))
-            .filter(
-                Condition::any()
-                    .add(Column::HasEnrichedAnalytics.is_null())
-                    .add(Column::HasEnrichedAnalytics.eq(false)),
-            )
-            .filter(Expr::exists(seen))
-            .order_by_asc(Column::Id)
+        let same = Condition::all()
+            .add(flag(Column::ProjectId).equals((SEEN, usage_hour::Column::ProjectId)))
+            .add(flag(Column::Key).equals((SEEN, usage_hour::Column::FlagKey)));
+        let unmarked = Condition::any()
+            .add(flag(Column::HasEnrichedAnalytics).is_null())
+            .add(flag(Column::HasEnrichedAnalytics).eq(false));
+        let found = Query::select()
+            .columns([Column::ProjectId, Column::Id].map(|column| (feature_flag::Entity, column)))
+            .from_subquery(seen, SEEN)
+            .inner_join(feature_flag::Entity, same)
+            .and_where(flag(Column::Deleted).eq(false))
+            .cond_where(unmarked)
+            .order_by((feature_flag::Entity, Column::Id), Order::Asc)
             .limit(limit)
-            .into_tuple()
-            .all(self.reader())
-            .await
-            .map_err(failure)
+            .take();
+        let rows = self.reader().query_all(&found).await.map_err(failure)?;
+        let pair = |row: QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+        rows.into_iter().map(pair).collect::<Result<_, DbErr>>().map_err(failure)
     }
 }
 

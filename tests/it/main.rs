@@ -17,6 +17,7 @@ mod commands;
 mod concurrency;
 mod concurrent_edits;
 mod contract;
+mod dashboard_page;
 mod dashboards;
 mod directory;
 mod encrypted;

@@ -281,7 +281,7 @@ fn with_database(url: &str, name: &str) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "these settings are for the tests, not the service")]
-fn setting(name: &str) -> Option<String> {
+pub(crate) fn setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -80,7 +80,7 @@ impl Service {
             )
             .unwrap();
         }
-        self.execute(&statements).await;
+        self.execute(&format!("BEGIN; {statements} COMMIT;")).await;
     }
 
     /// A new flag of project 1: its id and that of its dashboard.
