@@ -4,11 +4,11 @@
 //! of 10,000 flags.
 //!
 //! ```sh
-//! cargo bench --bench directory
+//! cargo bench --bench directory              # or: -- sqlite, -- postgres
 //! ```
 //!
 //! PostgreSQL as for the tests: `TEST_DATABASE_URL`, or its server binaries,
-//! of which it starts a private instance. It prints one table and asserts
+//! of which it starts a private instance. It prints tables and asserts
 //! nothing: these machines are shared, so figures are read, not judged.
 
 #![expect(
@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 const CALLS: usize = 100;
 const IDS_A_CALL: usize = 10_000;
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 10;
 const FLAGS: i64 = 10_000;
 
 #[derive(Parser)]
@@ -100,19 +100,30 @@ const PERSONS: &str = "/api/projects/1/persons/";
 
 #[tokio::main]
 async fn main() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = format!("sqlite://{}?mode=rwc", folder.path().join("flagstaff.db").display());
-    let sqlite = million(Api::start(&file).await).await;
-    let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
-    let postgres = million(Api::start(&database.url).await).await;
-    println!("| what | SQLite (ms) | PostgreSQL (ms) |");
-    println!("|---|---|---|");
-    for ((name, sqlite), (_, postgres)) in sqlite.into_iter().zip(postgres) {
-        println!("| {name} | {:.1} | {:.1} |", millis(sqlite), millis(postgres));
+    let asked = |name: &str| {
+        let named: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+        named.is_empty() || named.iter().any(|argument| argument == name)
+    };
+    if asked("sqlite") {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("flagstaff.db").display());
+        print("SQLite", million(Api::start(&url).await).await);
     }
-    let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
-    let taken = millis(beside_many_flags(Api::start(&database.url).await, &database.url).await);
-    println!("| PATCH of a cohort beside {FLAGS} flags | | {taken:.1} |");
+    if asked("postgres") {
+        let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
+        print("PostgreSQL", million(Api::start(&database.url).await).await);
+        let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
+        let taken = beside_many_flags(Api::start(&database.url).await, &database.url).await;
+        print("PostgreSQL", vec![("PATCH of a cohort beside 10,000 flags", taken)]);
+    }
+}
+
+fn print(database: &str, figures: Vec<(&str, Duration)>) {
+    println!("| what | {database} (ms) |");
+    println!("|---|---|");
+    for (name, taken) in figures {
+        println!("| {name} | {:.1} |", millis(taken));
+    }
 }
 
 fn millis(duration: Duration) -> f64 {
