@@ -75,10 +75,11 @@ pub struct ServeSettings {
     /// database where none is given
     #[arg(long, env = "FLAGSTAFF_ENCRYPTION_KEYS", value_delimiter = ',', hide_env_values = true)]
     pub encryption_keys: Vec<EncryptionKey>,
-    /// Whether documented rate limits are enforced (no operation with a limit is built yet)
+    /// Whether the documented rate limits are enforced, by each replica for itself
     #[arg(long, env = "FLAGSTAFF_RATE_LIMITS", default_value = "on")]
     pub rate_limits: Switch,
-    /// Networks (CIDR) whose forwarded headers tell the client's address (not looked at yet)
+    /// Networks (CIDR) of proxies whose `X-Forwarded-*` headers tell the client's address (for
+    /// traces) and how it reached the service (for links in lists)
     #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
     /// The largest request body in bytes [default: 20 MiB for ingestion, 1 MiB elsewhere]

@@ -19,6 +19,7 @@
 #[allow(dead_code, unused_imports, reason = "the tests use more of it, their own included")]
 mod postgres;
 mod seed;
+mod whole;
 
 use std::time::{Duration, Instant};
 
@@ -124,19 +125,23 @@ async fn main() {
         "| operation | 1,000 flags: p50, p95 (ms) | 100,000 flags: p50, p95 (ms) | ratio of p50 |"
     );
     println!("|---|---|---|---|");
-    for (index, operation) in OPERATIONS.iter().enumerate() {
-        let (small, large) = (columns[0][index], columns[1][index]);
-        let ratio = large.0.as_secs_f64() / small.0.as_secs_f64();
-        println!("| {} | {} | {} | {ratio:.2} |", operation.name, shown(small), shown(large));
+    for ((name, small), (_, large)) in columns[0].iter().zip(&columns[1]) {
+        let ratio = small
+            .zip(*large)
+            .map(|(small, large)| format!("{:.2}", large.0.as_secs_f64() / small.0.as_secs_f64()));
+        let ratio = ratio.unwrap_or_else(|| "–".into());
+        println!("| {name} | {} | {} | {ratio} |", shown(*small), shown(*large));
     }
 }
 
-fn shown((p50, p95): (Duration, Duration)) -> String {
-    format!("{:.2}, {:.2}", p50.as_secs_f64() * 1e3, p95.as_secs_f64() * 1e3)
+fn shown(figure: Option<(Duration, Duration)>) -> String {
+    let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let figure = figure.map(|(p50, p95)| format!("{:.2}, {:.2}", millis(p50), millis(p95)));
+    figure.unwrap_or_else(|| "–".into())
 }
 
 /// The median and the 95th percentile of each operation over a project of `size` flags.
-async fn measure(size: i64) -> Vec<(Duration, Duration)> {
+async fn measure(size: i64) -> Vec<whole::Figure> {
     let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
     let telemetry = Telemetry::quiet().expect("instruments");
     let start = async || {
@@ -149,13 +154,17 @@ async fn measure(size: i64) -> Vec<(Duration, Duration)> {
     let key = made.personal_api_key.reveal().to_owned();
     first.stop().await;
     seed::flags(&database.url, size).await;
+    seed::activity(&database.url, size * 10).await;
     let server = start().await;
     let base = format!("http://{}", server.address);
     let client = Client::new();
     let mut figures = Vec::new();
     for operation in &OPERATIONS {
-        figures.push(time(&client, &base, &key, operation, size).await);
+        let figure = time(&client, &base, &key, operation, size).await;
+        figures.push((operation.name, Some(figure)));
     }
+    let caller = whole::Caller { client: &client, base: &base, key: &key };
+    figures.extend(whole::measure(&caller, size).await);
     server.stop().await;
     figures
 }

@@ -24,7 +24,9 @@ mod m20261123_000007_usage;
 mod m20261123_000008_change_log;
 mod m20261123_000009_flag_lists;
 mod m20261123_000010_stale_flags;
+mod m20261123_000011_property_times;
 mod m20261123_000013_directory;
+mod m20261123_000016_activity_by_user;
 mod m20261123_000017_usage_indexes;
 mod shapes;
 
@@ -46,7 +48,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000008_change_log::Migration),
             Box::new(m20261123_000009_flag_lists::Migration),
             Box::new(m20261123_000010_stale_flags::Migration),
+            Box::new(m20261123_000011_property_times::Migration),
             Box::new(m20261123_000013_directory::Migration),
+            Box::new(m20261123_000016_activity_by_user::Migration),
             Box::new(m20261123_000017_usage_indexes::Migration),
         ]
     }

@@ -86,6 +86,7 @@ impl Authenticator {
         let project = self.snapshots.project_of_token(token).await?.ok_or_else(unknown)?;
         Ok(Caller {
             kind: CredentialKind::ProjectToken,
+            credential_id: project.id,
             organization_id: project.organization_id,
             user_id: None,
             reach: Reach::Projects(vec![project.id]),

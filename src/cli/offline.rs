@@ -164,6 +164,7 @@ fn selection(request: &FlagsRequest) -> Selection<'_> {
         runtime: request.runtime(|| RequestRuntime::detected(None, false)),
         evaluation_contexts: &request.evaluation_contexts,
         survey_only: false,
+        encrypted_too: false,
     };
     Selection { flag_keys: request.flag_keys.as_deref(), audience }
 }

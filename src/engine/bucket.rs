@@ -15,50 +15,73 @@ const SCALE: f64 = 0x0fff_ffff_ffff_ffff_u64 as f64;
 
 /// The first 200 Unicode scalar values of an identifier.
 pub(super) fn cut(identifier: &str) -> &str {
+    // No text has more characters than bytes, so that most need not be counted.
+    if identifier.len() <= IDENTIFIER_LENGTH {
+        return identifier;
+    }
     match identifier.char_indices().nth(IDENTIFIER_LENGTH) {
-        Some((end, _)) if identifier.len() > IDENTIFIER_LENGTH => &identifier[..end],
-        _ => identifier,
+        Some((end, _)) => &identifier[..end],
+        None => identifier,
     }
 }
 
-/// Hashes for one of the rollouts of the flag `key`, onto `0.0..=1.0`.
+/// What is hashed before an identifier for the flag `key`.
+pub(super) fn prefix(key: &str) -> Box<str> {
+    format!("{key}.").into()
+}
+
+/// Hashes for one of the rollouts of the flag with this [`prefix`], onto `0.0..=1.0`.
 ///
 /// The empty identifier is at 0.0, unhashed: it is inside every rollout, even
 /// one of 0 %.
-pub(super) fn for_rollout(key: &str, identifier: &str) -> f64 {
-    keyed(key, identifier, "")
+pub(super) fn for_rollout(prefix: &str, identifier: &str) -> f64 {
+    keyed(prefix, identifier, "")
 }
 
-/// Hashes for the choice among the variants of the flag `key`.
-pub(super) fn for_variant(key: &str, identifier: &str) -> f64 {
-    keyed(key, identifier, "variant")
+/// Hashes for the choice among the variants of the flag with this [`prefix`].
+pub(super) fn for_variant(prefix: &str, identifier: &str) -> f64 {
+    keyed(prefix, identifier, "variant")
 }
 
 /// Hashes for holdouts, which know neither flag nor holdout: the same people
 /// are held out everywhere. The empty identifier is hashed like any other.
 pub(super) fn for_holdout(identifier: &str) -> f64 {
-    fraction(&["holdout-", cut(identifier)])
+    fraction(["holdout-", cut(identifier), ""])
 }
 
-fn keyed(key: &str, identifier: &str, salt: &str) -> f64 {
+fn keyed(prefix: &str, identifier: &str, salt: &str) -> f64 {
     if identifier.is_empty() {
         return 0.0;
     }
-    fraction(&[key, ".", cut(identifier), salt])
+    fraction([prefix, cut(identifier), salt])
 }
 
 /// The top 60 bits of the SHA-1 of the joined `parts`, as a share of [`SCALE`].
 ///
 /// Numerator and denominator become binary64 before the division. Rounding the
 /// exact quotient once instead differs in the last bit for some inputs.
-fn fraction(parts: &[&str]) -> f64 {
-    let mut hasher = Sha1::new();
-    for part in parts {
-        hasher.update(part.as_bytes());
-    }
-    let digest = hasher.finalize();
+fn fraction(parts: [&str; 3]) -> f64 {
+    let digest = digest(parts);
     let top = digest[..8].iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
     (top >> 4) as f64 / SCALE
+}
+
+/// Joins on the stack what fits there: the hasher takes one text faster than three.
+fn digest(parts: [&str; 3]) -> [u8; 20] {
+    let mut joined = [0; 128];
+    let mut length = 0;
+    for part in parts {
+        if part.is_empty() {
+            continue;
+        }
+        let Some(place) = joined.get_mut(length..length + part.len()) else {
+            let hasher = parts.iter().fold(Sha1::new(), |hasher, part| hasher.chain_update(part));
+            return hasher.finalize().into();
+        };
+        place.copy_from_slice(part.as_bytes());
+        length += part.len();
+    }
+    Sha1::digest(&joined[..length]).into()
 }
 
 /// A percentage of identifiers, such as 25.5.

@@ -119,7 +119,7 @@ impl<'f> Question<'_, 'f> {
             return None;
         }
         let identifier = self.identifier(aggregation, StoredKeys::Honoured);
-        self.rules.variant_at(bucket::for_variant(self.flag.key(), &identifier))
+        self.rules.variant_at(bucket::for_variant(&self.rules.prefix, &identifier))
     }
 
     /// Examines one condition, whatever the others say.
@@ -146,7 +146,7 @@ impl<'f> Question<'_, 'f> {
         }
         let inside = condition.rollout.takes_all() || {
             let identifier = self.identifier(condition.aggregation, StoredKeys::Honoured);
-            condition.rollout.includes(bucket::for_rollout(self.flag.key(), &identifier))
+            condition.rollout.includes(bucket::for_rollout(&self.rules.prefix, &identifier))
         };
         Ok(if inside { Finding::Matched } else { Finding::OutsideRollout })
     }
@@ -201,8 +201,9 @@ impl<'f> Question<'_, 'f> {
                 StoredKeys::Honoured => subject.hash_key(self.flag.key()),
                 StoredKeys::Ignored => None,
             };
-            kept.or_else(|| subject.anon_distinct_id()).filter(|_| self.rules.continuity)
+            kept.or_else(|| subject.anon_distinct_id())
         };
+        let continued = || if self.rules.continuity { continued() } else { None };
         device.or_else(continued).unwrap_or_else(|| subject.distinct_id())
     }
 }

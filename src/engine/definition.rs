@@ -67,6 +67,8 @@ pub(super) type Malformed = &'static str;
 /// What a flag decides by.
 #[derive(Debug)]
 pub(super) struct Rules {
+    /// What rollouts and variants hash before an identifier.
+    pub(super) prefix: Box<str>,
     pub(super) conditions: Box<[Condition]>,
     pub(super) variants: Box<[Variant]>,
     /// The payload of a flag that is on without a variant.
@@ -230,9 +232,20 @@ impl Flag {
         self.runtime
     }
 
-    /// False for a flag no caller is answered about, whoever asks.
-    pub(super) fn is_served(&self) -> bool {
-        self.active && !self.deleted && !self.has_encrypted_payloads
+    /// False for a flag no caller is answered about, whoever asks; one with encrypted payloads
+    /// is such a flag but for those who manage it.
+    pub(super) fn is_served(&self, encrypted_too: bool) -> bool {
+        self.active && !self.deleted && (encrypted_too || !self.has_encrypted_payloads)
+    }
+
+    /// True for a flag that is there but off.
+    pub fn is_switched_off(&self) -> bool {
+        !self.active && !self.deleted
+    }
+
+    /// The contexts the flag is evaluated in; none for everywhere.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = &str> {
+        self.contexts.iter().map(|context| &**context)
     }
 
     /// True if the flag is evaluated in one of `contexts`; either side naming

@@ -4,7 +4,9 @@
 //! their positions. Nothing recurses, so that no chain is too long for the
 //! stack, and a cycle costs only its participants their place.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
+
+use super::lookup::Set;
 
 /// Nodes in an order in which each follows what it reads.
 ///
@@ -60,10 +62,19 @@ impl Graph {
 
     /// The nodes of `roots` and all they read, each after what it reads.
     pub(super) fn required(&self, roots: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        self.required_beyond(|_| false, roots)
+    }
+
+    /// The same without the nodes that are `known`, and without what only they read.
+    pub(super) fn required_beyond(
+        &self,
+        known: impl Fn(usize) -> bool,
+        roots: impl IntoIterator<Item = usize>,
+    ) -> Vec<usize> {
         let mut pending: Vec<usize> = roots.into_iter().collect();
-        let mut seen: HashSet<usize> = HashSet::new();
+        let mut seen: Set<usize> = Set::default();
         while let Some(node) = pending.pop() {
-            if seen.insert(node) {
+            if !known(node) && seen.insert(node) {
                 pending.extend(self.reads(node));
             }
         }
@@ -114,7 +125,7 @@ impl<'a> Progress<'a> {
 /// True if `start` is among the nodes it reads, directly or through others.
 fn reaches(reads: &[Box<[usize]>], start: usize) -> bool {
     let mut pending = reads[start].to_vec();
-    let mut seen = HashSet::new();
+    let mut seen = Set::default();
     while let Some(node) = pending.pop() {
         if node == start {
             return true;

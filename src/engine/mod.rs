@@ -23,6 +23,9 @@ mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod grammar;
+#[cfg(test)]
+mod laws;
+mod lookup;
 mod needs;
 mod outcome;
 mod property;
@@ -32,6 +35,7 @@ mod scene;
 mod set;
 mod standing;
 mod subject;
+mod work;
 
 use chrono::{DateTime, Utc};
 
@@ -62,6 +66,8 @@ pub struct Audience<'a> {
     pub evaluation_contexts: &'a [String],
     /// True if only flags that target surveys are wanted.
     pub survey_only: bool,
+    /// True if flags with encrypted payloads are wanted as well: for those who manage them.
+    pub encrypted_too: bool,
 }
 
 /// Which flags to evaluate.
@@ -86,7 +92,7 @@ pub struct Evaluation<'f> {
 impl Audience<'_> {
     /// True if the audience is answered about the flag.
     pub fn admits(&self, flag: &Flag) -> bool {
-        flag.is_served()
+        flag.is_served(self.encrypted_too)
             && self.runtime.admits(flag.runtime())
             && flag.is_in_context(self.evaluation_contexts)
             && (!self.survey_only || flag.key().starts_with(SURVEY_PREFIX))
@@ -116,7 +122,9 @@ pub fn evaluate<'f>(
     now: DateTime<Utc>,
 ) -> Evaluation<'f> {
     let scene = Scene::new(set, subject, now);
-    let standings = Standings::of(set, selection.positions(set), &scene, &selection.audience);
+    let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
+    let audience = &Audience { evaluation_contexts: &contexts, ..selection.audience };
+    let standings = Standings::of(set, selection.positions(set), &scene, audience);
     let mut errors_while_computing = false;
     let outcomes = standings.into_iter().filter_map(|standing| {
         let (outcome, is_error) = match standing {

@@ -9,21 +9,23 @@ mod equality;
 mod form;
 mod lenient_date;
 mod number;
+mod pattern;
 mod text;
 mod version;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use fancy_regex::Regex;
 use serde_json::Value;
 
 pub(super) use date::is_date;
 pub(super) use form::form;
 pub(super) use version::is_version;
 
+use super::work::{BYTES, Work};
 use date::DateTest;
 use equality::Equality;
 use number::{Comparison, Interval, number};
+use pattern::Pattern;
 use text::{Containment, Place};
 use version::VersionTest;
 
@@ -45,14 +47,20 @@ impl Matching {
     }
 }
 
+/// Properties up to this size are free to look at: no definition has so many
+/// filters that it mattered.
+const FREE_BYTES: u64 = 1_024;
+
 /// What a test needs to know beside filter and property.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Terms {
     /// The time of the question.
     pub(super) now: DateTime<Utc>,
     /// Where dates without an offset are read.
     pub(super) zone: Tz,
     pub(super) matching: Matching,
+    /// What the question may still cost.
+    pub(super) work: Work,
 }
 
 /// The operator is none of the documented ones.
@@ -75,7 +83,7 @@ enum Matcher {
     Present,
     Equal(Equality),
     Contains(Containment),
-    Pattern(Regex),
+    Pattern(Box<Pattern>),
     Number(Comparison, f64),
     Inside(Interval),
     Version(VersionTest),
@@ -100,11 +108,13 @@ impl PropertyTest {
     }
 
     /// Whether a property, `None` if missing, passes. A JSON `null` is there.
+    /// One that would cost more than the question may does not.
     pub(super) fn passes(&self, property: Option<&Value>, terms: &Terms) -> bool {
         match property {
             None => self.negated,
             Some(property) => {
-                self.matcher.hits(property, terms).is_some_and(|hit| hit != self.negated)
+                self.matcher.is_affordable(property, &terms.work)
+                    && self.matcher.hits(property, terms).is_some_and(|hit| hit != self.negated)
             }
         }
     }
@@ -137,7 +147,7 @@ impl Matcher {
             "icontains_multi" => Some(Self::Contains(Containment::any(value))),
             "starts_with" => Some(Self::Contains(Containment::of(Place::Start, value))),
             "ends_with" => Some(Self::Contains(Containment::of(Place::End, value))),
-            "regex" => text::pattern(value).map(Self::Pattern),
+            "regex" => Pattern::compile(value).map(Box::new).map(Self::Pattern),
             "gt" => compared(Comparison::Greater),
             "gte" => compared(Comparison::GreaterOrEqual),
             "lt" => compared(Comparison::Less),
@@ -162,6 +172,17 @@ impl Matcher {
         Ok(matcher.unwrap_or(Self::Never))
     }
 
+    /// Pays for reading a large property.
+    fn is_affordable(&self, property: &Value, work: &Work) -> bool {
+        let readings = match self {
+            Self::Never | Self::Present => return true,
+            Self::Contains(containment) => containment.readings(),
+            _ => 1,
+        };
+        let cost = form::extent(property, work).saturating_mul(readings);
+        cost <= FREE_BYTES || work.pay(cost / BYTES)
+    }
+
     /// None when the property cannot be held against the operand at all.
     fn hits(&self, property: &Value, terms: &Terms) -> Option<bool> {
         match self {
@@ -169,7 +190,7 @@ impl Matcher {
             Self::Present => Some(true),
             Self::Equal(equality) => Some(equality.hits(property, terms.matching)),
             Self::Contains(containment) => Some(containment.hits(property)),
-            Self::Pattern(pattern) => text::search(pattern, property),
+            Self::Pattern(pattern) => pattern.search(property, &terms.work),
             Self::Number(comparison, operand) => {
                 let ordering = number(property)?.partial_cmp(operand)?;
                 Some(comparison.accepts(ordering))

@@ -1,16 +1,18 @@
 //! A project's flags, ready to be evaluated together.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use rpds::HashTrieMapSync;
 
 use super::cohort::{Cohort, CohortSet};
 use super::definition::Flag;
 use super::dependency::Graph;
+use super::lookup::SharedMap;
 use super::property::{Matching, Terms};
+use super::work::Work;
 
 /// What a project settles for all of its flags.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +42,8 @@ pub struct FlagSet {
 /// the project has of others.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    by_key: HashTrieMapSync<Arc<str>, usize>,
-    by_id: HashTrieMapSync<i64, usize>,
+    by_key: SharedMap<Arc<str>, usize>,
+    by_id: SharedMap<i64, usize>,
     links: Arc<Links>,
 }
 
@@ -108,7 +110,7 @@ impl Index {
 }
 
 impl Links {
-    fn of(flags: &[Arc<Flag>], positions: &HashTrieMapSync<i64, usize>) -> Self {
+    fn of(flags: &[Arc<Flag>], positions: &SharedMap<i64, usize>) -> Self {
         let mut absent = HashSet::new();
         let mut position = |id: &i64| {
             let found = positions.get(id).copied();
@@ -207,6 +209,21 @@ impl FlagSet {
         self.cohorts.listed(id)
     }
 
+    /// The contexts of a long list that some flag names, so that comparing flags with the
+    /// list costs what the project is worth, not what the caller sent.
+    pub(super) fn contexts_that_matter<'c>(&self, asked: &'c [String]) -> Cow<'c, [String]> {
+        const SHORT: usize = 16;
+        if asked.len() <= SHORT {
+            return Cow::Borrowed(asked);
+        }
+        let named: HashSet<&str> = self.flags.iter().flat_map(|flag| flag.contexts()).collect();
+        let asked_for: HashSet<&str> = asked.iter().map(String::as_str).collect();
+        let kept: Vec<String> =
+            named.intersection(&asked_for).map(|context| (*context).to_owned()).collect();
+        // An empty list would ask for every context.
+        if kept.is_empty() { Cow::Borrowed(&asked[..1]) } else { Cow::Owned(kept) }
+    }
+
     pub(super) fn cohort_set(&self) -> &CohortSet {
         &self.cohorts
     }
@@ -230,14 +247,19 @@ impl FlagSet {
     }
 
     pub(super) fn terms(&self, now: DateTime<Utc>) -> Terms {
-        Terms { now, zone: self.settings.time_zone, matching: self.settings.matching }
+        Terms {
+            now,
+            zone: self.settings.time_zone,
+            matching: self.settings.matching,
+            work: Work::default(),
+        }
     }
 }
 
 /// The flags that a flag reads. One that is never served is false whatever it
 /// reads, so it reads nothing.
 fn read_by(flag: &Flag) -> &[i64] {
-    if flag.is_served() { flag.dependencies() } else { &[] }
+    if flag.is_served(true) { flag.dependencies() } else { &[] }
 }
 
 #[cfg(test)]

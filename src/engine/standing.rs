@@ -43,6 +43,9 @@ impl<'f> Standings<'f> {
         scene: &Scene<'_>,
         audience: &Audience<'_>,
     ) -> Self {
+        if flag.dependencies().is_empty() {
+            return Self::none(set);
+        }
         let read: Vec<usize> =
             flag.dependencies().iter().filter_map(|&id| set.position_by_id(id)).collect();
         if read.is_empty() {

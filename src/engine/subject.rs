@@ -6,7 +6,7 @@
 //! are asked for.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -68,8 +68,9 @@ const CAMPAIGN: [&str; 24] = [
 /// The one asked about.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
-    /// A string; filters see it as a property.
-    distinct_id: Value,
+    distinct_id: &'a str,
+    /// The same as filters see it, made when the first one asks.
+    distinct_id_property: OnceLock<Value>,
     facts: Facts<'a>,
 }
 
@@ -117,19 +118,23 @@ pub enum HashKeys<'a> {
 
 impl<'a> Subject<'a> {
     /// The one with this distinct id, which is cut to 200 characters.
-    pub fn new(distinct_id: &str, facts: Facts<'a>) -> Self {
-        Self { distinct_id: Value::from(cut(distinct_id)), facts }
+    pub fn new(distinct_id: &'a str, facts: Facts<'a>) -> Self {
+        Self { distinct_id: cut(distinct_id), distinct_id_property: OnceLock::new(), facts }
     }
 
     /// The same one, of whom more is known.
     #[must_use]
-    pub fn with_facts(self, facts: Facts<'_>) -> Subject<'_> {
-        Subject { distinct_id: self.distinct_id, facts }
+    pub fn with_facts<'b>(self, facts: Facts<'b>) -> Subject<'b>
+    where
+        'a: 'b,
+    {
+        let Self { distinct_id, distinct_id_property, .. } = self;
+        Subject { distinct_id, distinct_id_property, facts }
     }
 
     /// The distinct id, at most 200 characters of it.
     pub fn distinct_id(&self) -> &str {
-        self.distinct_id.as_str().unwrap_or_default()
+        self.distinct_id
     }
 
     /// A person property as filters see it.
@@ -209,7 +214,10 @@ impl<'a> Subject<'a> {
 
     fn person_layer(&self, key: &str) -> Option<&Value> {
         let layer = |properties: Option<&'a Properties>| properties?.get(key);
-        let injected = || (key == "distinct_id").then_some(&self.distinct_id);
+        let injected = || {
+            let made = || Value::from(self.distinct_id);
+            (key == "distinct_id").then(|| self.distinct_id_property.get_or_init(made))
+        };
         layer(self.facts.sent).or_else(injected).or_else(|| layer(self.facts.stored))
     }
 }

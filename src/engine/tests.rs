@@ -1,7 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::fixtures::{flag, items, now, set, source, vectors};
@@ -455,41 +454,4 @@ fn cohorts_are_asked_last() {
         !only(&set, &Subject::new("ann", Facts::default())).failed,
         "the property said no before the cohort could fail"
     );
-}
-
-proptest! {
-    #[test]
-    fn raising_a_rollout_never_drops_anyone(
-        identifier in ".{0,40}", low in 0.0..=100.0_f64, high in 0.0..=100.0_f64,
-    ) {
-        let (low, high) = if low <= high { (low, high) } else { (high, low) };
-        let rollout = |percentage| set([flag(1, "flag", json!({"groups": [{"rollout_percentage": percentage}]}))]);
-        let subject = Subject::new(&identifier, Facts::default());
-        let (low, high) = (rollout(low), rollout(high));
-        prop_assert!(only(&high, &subject).enabled || !only(&low, &subject).enabled);
-    }
-
-    #[test]
-    fn an_explanation_agrees_with_the_evaluation(
-        identifier in "[a-z]{0,8}", rollouts in prop::collection::vec(0..=100, 0..4), plans in prop::collection::vec("[ab]", 4),
-        early_exit: bool, enrolled in prop::option::of(any::<bool>()), excluded in 0..=100,
-    ) {
-        let groups: Vec<Value> = rollouts.iter().zip(&plans).map(|(rollout, plan)| {
-            json!({"rollout_percentage": rollout, "properties": [{"key": "plan", "value": plan}]})
-        }).collect();
-        let filters = json!({"groups": groups, "early_exit": early_exit, "feature_enrollment": true,
-            "holdout": {"id": 1, "exclusion_percentage": excluded}});
-        let set = set([flag(1, "flag", filters)]);
-        let mut sent = object(&json!({"plan": "a"}));
-        sent.extend(enrolled.map(|enrolled| ("$feature_enrollment/flag".to_owned(), Value::Bool(enrolled))));
-        let subject = Subject::new(&identifier, Facts { sent: Some(&sent), ..Facts::default() });
-
-        let explanation = explain(&set, &set.flags()[0], &subject, now());
-        let outcome = only(&set, &subject);
-        prop_assert_eq!(told(explanation.outcome), told(outcome));
-        prop_assert_eq!(explanation.conditions.len(), groups.len());
-        let matched: Vec<u32> = explanation.conditions.iter().filter(|report| report.matched).map(|report| report.index).collect();
-        let winner = outcome.condition_index.filter(|_| outcome.reason == Reason::ConditionMatch);
-        prop_assert_eq!(matched, Vec::from_iter(winner));
-    }
 }

@@ -2,7 +2,9 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Grpc, caller, definitions::local_evaluation, project};
+use super::{
+    Answer, Grpc, activity, bulk, caller, definitions::local_evaluation, project, reasons, versions,
+};
 use crate::{
     model::{caller::Caller, usage_range::Dates},
     sdk::feed::Form,
@@ -13,25 +15,32 @@ use crate::{
     wire::{
         convert,
         v1::{
-            ArchiveFeatureFlagRequest, ArchiveFeatureFlagResponse, CreateFeatureFlagRequest,
-            CreateFeatureFlagResponse, CreateUsageDashboardRequest, CreateUsageDashboardResponse,
-            DeleteFeatureFlagRequest, DeleteFeatureFlagResponse, DisableFeatureFlagRequest,
-            DisableFeatureFlagResponse, EnableFeatureFlagRequest, EnableFeatureFlagResponse,
-            EnrichUsageDashboardRequest, EnrichUsageDashboardResponse, FeatureFlag,
-            GetDashboardRequest, GetDashboardResponse, GetFeatureFlagRequest,
-            GetFeatureFlagResponse, GetLocalEvaluationRequest, GetLocalEvaluationResponse,
+            ArchiveFeatureFlagRequest, ArchiveFeatureFlagResponse, BulkDeleteFeatureFlagsRequest,
+            BulkDeleteFeatureFlagsResponse, BulkGetFeatureFlagKeysRequest,
+            BulkGetFeatureFlagKeysResponse, BulkUpdateFeatureFlagTagsRequest,
+            BulkUpdateFeatureFlagTagsResponse, CreateFeatureFlagRequest, CreateFeatureFlagResponse,
+            CreateUsageDashboardRequest, CreateUsageDashboardResponse, DeleteFeatureFlagRequest,
+            DeleteFeatureFlagResponse, DisableFeatureFlagRequest, DisableFeatureFlagResponse,
+            EnableFeatureFlagRequest, EnableFeatureFlagResponse, EnrichUsageDashboardRequest,
+            EnrichUsageDashboardResponse, FeatureFlag, GetDashboardRequest, GetDashboardResponse,
+            GetEvaluationReasonsRequest, GetEvaluationReasonsResponse, GetFeatureFlagRequest,
+            GetFeatureFlagResponse, GetFeatureFlagStatusRequest, GetFeatureFlagStatusResponse,
+            GetFeatureFlagVersionRequest, GetFeatureFlagVersionResponse, GetLocalEvaluationRequest,
+            GetLocalEvaluationResponse, GetRemoteConfigRequest, GetRemoteConfigResponse,
             ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
             ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
-            ListFeatureFlagActivityResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
+            ListFeatureFlagActivityResponse, ListFeatureFlagVersionsRequest,
+            ListFeatureFlagVersionsResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
             ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
-            UnarchiveFeatureFlagRequest, UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest,
-            UpdateFeatureFlagResponse, feature_flag_service_server::FeatureFlagService,
+            ListMyFlagsRequest, ListMyFlagsResponse, RestoreFeatureFlagVersionRequest,
+            RestoreFeatureFlagVersionResponse, UnarchiveFeatureFlagRequest,
+            UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest, UpdateFeatureFlagResponse,
+            feature_flag_service_server::FeatureFlagService,
         },
     },
 };
 
 const FLAGS_A_PAGE: u64 = 100;
-const ROWS_A_PAGE: u64 = 10;
 
 impl Grpc {
     async fn switch(
@@ -184,6 +193,83 @@ impl FeatureFlagService for Grpc {
         Ok(Response::new(UnarchiveFeatureFlagResponse { feature_flag }))
     }
 
+    async fn get_feature_flag_status(
+        &self,
+        request: Request<GetFeatureFlagStatusRequest>,
+    ) -> Result<Response<GetFeatureFlagStatusResponse>, Status> {
+        let caller = caller(&request)?;
+        let GetFeatureFlagStatusRequest { project_id, id } = request.into_inner();
+        let verdict = self.0.flag_status(&caller, &project(&project_id)?, id).await?;
+        let status = convert::status(verdict.status).into();
+        Ok(Response::new(GetFeatureFlagStatusResponse { status, reason: verdict.reason }))
+    }
+
+    async fn get_remote_config(
+        &self,
+        request: Request<GetRemoteConfigRequest>,
+    ) -> Result<Response<GetRemoteConfigResponse>, Status> {
+        let caller = caller(&request)?;
+        let GetRemoteConfigRequest { project_id, id } = request.into_inner();
+        let payload_json = self.0.remote_config(&caller, &project(&project_id)?, &id).await?;
+        Ok(Response::new(GetRemoteConfigResponse { payload_json }))
+    }
+
+    async fn bulk_get_feature_flag_keys(
+        &self,
+        request: Request<BulkGetFeatureFlagKeysRequest>,
+    ) -> Answer<BulkGetFeatureFlagKeysResponse> {
+        bulk::keys(self, request).await
+    }
+
+    async fn bulk_delete_feature_flags(
+        &self,
+        request: Request<BulkDeleteFeatureFlagsRequest>,
+    ) -> Answer<BulkDeleteFeatureFlagsResponse> {
+        bulk::delete(self, request).await
+    }
+
+    async fn bulk_update_feature_flag_tags(
+        &self,
+        request: Request<BulkUpdateFeatureFlagTagsRequest>,
+    ) -> Answer<BulkUpdateFeatureFlagTagsResponse> {
+        bulk::tags(self, request).await
+    }
+
+    async fn get_feature_flag_version(
+        &self,
+        request: Request<GetFeatureFlagVersionRequest>,
+    ) -> Answer<GetFeatureFlagVersionResponse> {
+        versions::get(self, request).await
+    }
+
+    async fn list_feature_flag_versions(
+        &self,
+        request: Request<ListFeatureFlagVersionsRequest>,
+    ) -> Answer<ListFeatureFlagVersionsResponse> {
+        versions::list(self, request).await
+    }
+
+    async fn restore_feature_flag_version(
+        &self,
+        request: Request<RestoreFeatureFlagVersionRequest>,
+    ) -> Answer<RestoreFeatureFlagVersionResponse> {
+        versions::restore(self, request).await
+    }
+
+    async fn get_evaluation_reasons(
+        &self,
+        request: Request<GetEvaluationReasonsRequest>,
+    ) -> Answer<GetEvaluationReasonsResponse> {
+        reasons::reasons(self, request).await
+    }
+
+    async fn list_my_flags(
+        &self,
+        request: Request<ListMyFlagsRequest>,
+    ) -> Answer<ListMyFlagsResponse> {
+        reasons::my_flags(self, request).await
+    }
+
     async fn enrich_usage_dashboard(
         &self,
         request: Request<EnrichUsageDashboardRequest>,
@@ -219,32 +305,15 @@ impl FeatureFlagService for Grpc {
     async fn list_activity(
         &self,
         request: Request<ListActivityRequest>,
-    ) -> Result<Response<ListActivityResponse>, Status> {
-        let caller = caller(&request)?;
-        let request = request.into_inner();
-        let wanted = Wanted::by_token(request.page_size, &request.page_token, ROWS_A_PAGE)?;
-        let page = self.0.activity(&caller, &project(&request.project_id)?, None, wanted).await?;
-        Ok(Response::new(ListActivityResponse {
-            next_page_token: page.next_token(),
-            total_size: page.total,
-            results: page.results.into_iter().map(convert::activity).collect(),
-        }))
+    ) -> Answer<ListActivityResponse> {
+        activity::of_project(self, request).await
     }
 
     async fn list_feature_flag_activity(
         &self,
         request: Request<ListFeatureFlagActivityRequest>,
-    ) -> Result<Response<ListFeatureFlagActivityResponse>, Status> {
-        let caller = caller(&request)?;
-        let request = request.into_inner();
-        let wanted = Wanted::by_token(request.page_size, &request.page_token, ROWS_A_PAGE)?;
-        let project = project(&request.project_id)?;
-        let page = self.0.activity(&caller, &project, Some(request.id), wanted).await?;
-        Ok(Response::new(ListFeatureFlagActivityResponse {
-            next_page_token: page.next_token(),
-            total_size: page.total,
-            results: page.results.into_iter().map(convert::activity).collect(),
-        }))
+    ) -> Answer<ListFeatureFlagActivityResponse> {
+        activity::of_flag(self, request).await
     }
 
     async fn get_local_evaluation(

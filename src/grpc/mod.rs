@@ -4,17 +4,22 @@
 //! Operations that are part of the contract and not built yet answer
 //! `UNIMPLEMENTED`, from the generated default.
 
+mod activity;
+mod bulk;
 mod deadline;
 mod definitions;
 mod directory;
 mod evaluation;
 mod feature_flags;
+mod ingest;
 mod projects;
+mod reasons;
 mod status;
+mod versions;
 
 use std::sync::Arc;
 
-use tonic::{Request, Status, codec::CompressionEncoding, service::Routes};
+use tonic::{Request, Response, Status, codec::CompressionEncoding, service::Routes};
 use tonic_health::server::HealthReporter;
 
 pub use deadline::DeadlineLayer;
@@ -33,7 +38,7 @@ use crate::{
             directory_service_server::DirectoryServiceServer,
             evaluation_service_server::EvaluationServiceServer,
             feature_flag_service_server::FeatureFlagServiceServer,
-            ingest_service_server::{IngestService, IngestServiceServer},
+            ingest_service_server::IngestServiceServer,
             project_service_server::ProjectServiceServer,
         },
     },
@@ -56,9 +61,8 @@ pub struct OverWeb;
 #[derive(Clone, Debug)]
 struct Grpc(Services);
 
-/// Events; not built yet.
-#[tonic::async_trait]
-impl IngestService for Grpc {}
+/// What a method comes to.
+type Answer<T> = Result<Response<T>, Status>;
 
 /// Every gRPC service, with reflection and health.
 ///

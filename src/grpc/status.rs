@@ -31,7 +31,7 @@ fn code(code: Code) -> Grpc {
         Code::NotFound => Grpc::NotFound,
         Code::MethodNotAllowed | Code::Unimplemented => Grpc::Unimplemented,
         Code::Conflict => Grpc::Aborted,
-        Code::TooLarge | Code::Throttled => Grpc::ResourceExhausted,
+        Code::TooLarge | Code::Throttled | Code::Overloaded => Grpc::ResourceExhausted,
         Code::Internal => Grpc::Internal,
         Code::Unavailable => Grpc::Unavailable,
     }

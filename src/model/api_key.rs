@@ -51,6 +51,7 @@ impl ApiKey {
         }
         Ok(Caller {
             kind: self.kind,
+            credential_id: self.id,
             organization_id: self.organization_id,
             user_id: self.user_id,
             reach: self.reach.clone(),

@@ -70,7 +70,7 @@ impl std::fmt::Display for Scope {
 }
 
 /// What kind of credential was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CredentialKind {
     /// `phx_…`: a person's key, the only kind that manages flags.
     Personal,
@@ -94,6 +94,9 @@ pub enum Reach {
 pub struct Caller {
     /// The kind of credential shown.
     pub kind: CredentialKind,
+    /// The key's number, or that of the project for its public token: with the kind, it tells
+    /// one credential from another.
+    pub credential_id: i64,
     /// The organization that everything this caller sees belongs to.
     pub organization_id: i64,
     /// The user behind a personal key; changes are signed with it.
@@ -121,6 +124,25 @@ impl Caller {
                 Err(Error::forbidden("This action does not support project token access"))
             }
         }
+    }
+
+    /// As [`Caller::require`], for the operations that deliver to programs: a project's secret
+    /// opens them too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Caller::require`].
+    pub fn require_or_secret(&self, scope: Scope) -> Result<()> {
+        match self.kind {
+            CredentialKind::ProjectSecret => self.granted(scope),
+            CredentialKind::Personal | CredentialKind::ProjectToken => self.require(scope),
+        }
+    }
+
+    /// Whether the caller may change a flag: any flag, with the scope to change flags.
+    #[must_use]
+    pub fn may_edit(&self, _flag_id: i64) -> bool {
+        self.granted(Scope::FLAG_WRITE).is_ok()
     }
 
     /// Asks whether a scope was granted, whatever the kind of key.
@@ -163,6 +185,7 @@ mod tests {
     fn personal(scopes: &[&str]) -> Caller {
         Caller {
             kind: CredentialKind::Personal,
+            credential_id: 1,
             organization_id: 1,
             user_id: Some(1),
             reach: Reach::Organization,
@@ -199,6 +222,17 @@ mod tests {
             let caller = Caller { kind, ..personal(&["*"]) };
             assert!(caller.require(Scope::FLAG_READ).is_err(), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_opens_what_is_delivered_to_programs_by_its_scope() {
+        let secret =
+            |scopes: &[&str]| Caller { kind: CredentialKind::ProjectSecret, ..personal(scopes) };
+        assert!(secret(&["feature_flag:read"]).require_or_secret(Scope::FLAG_READ).is_ok());
+        assert!(secret(&["person:read"]).require_or_secret(Scope::FLAG_READ).is_err());
+        let token = Caller { kind: CredentialKind::ProjectToken, ..personal(&["*"]) };
+        assert!(token.require_or_secret(Scope::FLAG_READ).is_err());
+        assert!(personal(&["feature_flag:read"]).require_or_secret(Scope::FLAG_READ).is_ok());
     }
 
     #[test]

@@ -132,6 +132,23 @@ fn unseal(after: &mut FeatureFlag, stored: &Value, sent_filters: bool) {
     }
 }
 
+/// The payload that a flag delivers: in clear to a reader, redacted to others where it is
+/// encrypted; `None` when there is none.
+///
+/// # Errors
+///
+/// `Internal` when the reader has no key that fits.
+pub fn delivered(flag: &FeatureFlag, reader: Option<&impl Cipher>) -> Result<Option<String>> {
+    let Some(stored) = payload(&flag.filters).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    match reader {
+        _ if !is_encrypted(flag) => Ok(Some(stored.to_owned())),
+        None => Ok(Some(REDACTED.to_owned())),
+        Some(cipher) => cipher.decrypt(stored).map(Some).ok_or_else(Error::undecryptable),
+    }
+}
+
 /// Filters as they are shown: in clear to those who may read, else redacted.
 #[must_use]
 pub fn shown(flag: &FeatureFlag, reader: Option<&impl Cipher>) -> Value {
@@ -293,5 +310,19 @@ mod tests {
         assert_eq!(payload(&shown(&stored, None::<&Mirror>)), Some(REDACTED));
         let damaged = flag(true, Some("no token"));
         assert_eq!(payload(&shown(&damaged, Some(&Mirror))), Some(REDACTED));
+    }
+    #[test]
+    fn what_is_delivered_depends_on_who_reads() {
+        let clear = |flag: &FeatureFlag| delivered(flag, Some(&Mirror)).unwrap();
+        let redacted = |flag: &FeatureFlag| delivered(flag, None::<&Mirror>).unwrap();
+        let plain = flag(false, Some("12"));
+        assert_eq!((clear(&plain), redacted(&plain)), (Some("12".into()), Some("12".into())));
+        let stored = flag(true, Some("~21"));
+        assert_eq!((clear(&stored), redacted(&stored)), (Some("12".into()), Some(REDACTED.into())));
+        for nothing in [flag(true, None), flag(false, None), flag(false, Some(""))] {
+            assert_eq!((clear(&nothing), redacted(&nothing)), (None, None));
+        }
+        let damaged = delivered(&flag(true, Some("no token")), Some(&Mirror)).unwrap_err();
+        assert_eq!(damaged.reason, "remote_config_decrypt_failed");
     }
 }

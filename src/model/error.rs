@@ -43,6 +43,8 @@ pub enum Code {
     Unprocessable,
     /// Too many requests: 429, `RESOURCE_EXHAUSTED`.
     Throttled,
+    /// More at once than the service takes; a retry may succeed: 503, `RESOURCE_EXHAUSTED`.
+    Overloaded,
     /// A defect or damaged data: 500, `INTERNAL`.
     Internal,
     /// Part of the contract, not built yet: 501, `UNIMPLEMENTED`.
@@ -68,7 +70,7 @@ impl Code {
             Self::Throttled => 429,
             Self::Internal => 500,
             Self::Unimplemented => 501,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Overloaded => 503,
         }
     }
 
@@ -83,9 +85,11 @@ impl Code {
             | Self::UnsupportedMediaType
             | Self::Unprocessable => "invalid_request",
             Self::Throttled => "throttled_error",
-            Self::Conflict | Self::Internal | Self::Unimplemented | Self::Unavailable => {
-                "server_error"
-            }
+            Self::Conflict
+            | Self::Overloaded
+            | Self::Internal
+            | Self::Unimplemented
+            | Self::Unavailable => "server_error",
         }
     }
 }
@@ -234,6 +238,27 @@ impl Error {
         Self::new(Code::NotFound, "not_found", "Not found.")
     }
 
+    /// Something that is not there, told in an operation's own words.
+    pub fn missing(detail: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, "not_found", detail)
+    }
+
+    /// What is stored does not allow an answer.
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(Code::Unprocessable, "unprocessable", detail)
+    }
+
+    /// Too many requests; another may succeed after `wait`, told in whole seconds.
+    #[must_use]
+    pub fn throttled(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = seconds.max(1);
+        let detail = format!("Request was throttled. Expected available in {seconds} seconds.");
+        let mut error = Self::new(Code::Throttled, "throttled", detail);
+        error.0.retry_after = Some(Duration::from_secs(seconds));
+        error
+    }
+
     /// The path does not know this verb.
     pub fn method_not_allowed(method: impl std::fmt::Display) -> Self {
         let detail = format!("Method \"{method}\" not allowed.");
@@ -268,10 +293,28 @@ impl Error {
         Self::new(Code::Internal, "error", "A server error occurred.").with_source(source)
     }
 
+    /// A remote configuration's payload is under a key that is not known (management-api 4.2).
+    #[must_use]
+    pub fn undecryptable() -> Self {
+        let detail = "Failed to decrypt the remote config payload. \
+                      Please contact support if the problem persists.";
+        Self::new(Code::Internal, "remote_config_decrypt_failed", detail)
+            .with_source("no encryption key fits a stored payload")
+    }
+
     /// The database could not be reached in time; the source goes to the log.
     pub fn unavailable(source: impl Into<Source>) -> Self {
         let detail = "The service is temporarily unavailable. Please try again.";
         let mut error = Self::new(Code::Unavailable, "unavailable", detail).with_source(source);
+        error.0.retry_after = Some(Duration::from_secs(1));
+        error
+    }
+
+    /// More is waiting than the service takes on; whoever asks later may be served.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        let detail = "The service is overloaded. Please try again.";
+        let mut error = Self::new(Code::Overloaded, "overloaded", detail);
         error.0.retry_after = Some(Duration::from_secs(1));
         error
     }
@@ -331,11 +374,25 @@ mod tests {
                 "invalid_request",
                 "unsupported_media_type",
             ),
+            (Error::throttled(Duration::ZERO), 429, "throttled_error", "throttled"),
             (Error::internal("…"), 500, "server_error", "error"),
+            (Error::overloaded(), 503, "server_error", "overloaded"),
+            (Error::undecryptable(), 500, "server_error", "remote_config_decrypt_failed"),
         ];
         for (error, status, kind, reason) in cases {
             let got = (error.code.http_status(), error.kind, error.reason.as_ref());
             assert_eq!(got, (status, kind, reason), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_as_none() {
+        let waits = [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (59_999, 60)];
+        for (millis, seconds) in waits {
+            let error = Error::throttled(Duration::from_millis(millis));
+            let detail = format!("Request was throttled. Expected available in {seconds} seconds.");
+            assert_eq!(error.detail, detail, "{millis} ms");
+            assert_eq!(error.retry_after, Some(Duration::from_secs(seconds)), "{millis} ms");
         }
     }
 

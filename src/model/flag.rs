@@ -25,6 +25,29 @@ pub struct User {
     pub is_email_verified: Option<bool>,
 }
 
+/// How a flag is named where its id or its key will do (management-api 4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlagRef {
+    /// By its number.
+    Id(i64),
+    /// By its key.
+    Key(String),
+}
+
+impl FlagRef {
+    /// All digits are an id, anything else is a key; `None` for what no flag can have.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.contains('\0') {
+            return None;
+        }
+        match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => text.parse().ok().map(Self::Id),
+            false => Some(Self::Key(text.to_owned())),
+        }
+    }
+}
+
 /// A feature flag with all that is shown of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureFlag {

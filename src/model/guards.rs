@@ -10,6 +10,10 @@ use super::{
 /// How many flags a refusal names.
 const NAMED: usize = 5;
 
+/// The refusal to delete what session replay reads.
+pub const USED_IN_REPLAY: &str = "This feature flag is used in session replay settings. \
+    Please remove it from replay settings before deleting.";
+
 /// A flag in a refusal: its number and key.
 pub type Named = (i64, String);
 
@@ -25,11 +29,7 @@ pub fn deletion(links: &[Link], dependents: &[Named]) -> Result<()> {
              Please delete the early access feature before deleting the flag.",
         ));
     }
-    let running = links.iter().filter(|link| link.is_running());
-    let running: Vec<_> =
-        running.map(|link| format!("\"{}\" (ID: {})", link.name, link.ref_id)).collect();
-    if !running.is_empty() {
-        let running = running.join(", ");
+    if let Some(running) = running(links) {
         return Err(Error::blocked(format!(
             "Cannot delete a feature flag that is linked to running experiment(s): {running}. \
              Please stop the experiment(s) before deleting the flag."
@@ -37,12 +37,18 @@ pub fn deletion(links: &[Link], dependents: &[Named]) -> Result<()> {
     }
     no_dependents("delete", dependents)?;
     if links.iter().any(|link| link.is_live(LinkKind::Replay)) {
-        return Err(Error::blocked(
-            "This feature flag is used in session replay settings. \
-             Please remove it from replay settings before deleting.",
-        ));
+        return Err(Error::blocked(USED_IN_REPLAY));
     }
     Ok(())
+}
+
+/// The experiments that run on a flag, named for a refusal; `None` when there are none.
+#[must_use]
+pub fn running(links: &[Link]) -> Option<String> {
+    let running = links.iter().filter(|link| link.is_running());
+    let names: Vec<_> =
+        running.map(|link| format!("\"{}\" (ID: {})", link.name, link.ref_id)).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Whether an active flag may be switched off.

@@ -115,6 +115,49 @@ pub fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// A value as Python prints it, which some documented messages do.
+#[must_use]
+pub fn python(value: &Value) -> String {
+    match value {
+        Value::Null => "None".into(),
+        Value::Bool(true) => "True".into(),
+        Value::Bool(false) => "False".into(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => python_text(text),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(python).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(fields) => {
+            let field = |(key, field): (&String, &Value)| {
+                format!("{}: {}", python_text(key), python(field))
+            };
+            format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// In single quotes, unless the text holds one and no double quote.
+fn python_text(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            quoted if quoted == quote => out.extend(['\\', quoted]),
+            control if control.is_ascii_control() => {
+                out.push_str(&format!("\\x{:02x}", u32::from(control)));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push(quote);
+    out
+}
+
 /// Compact text with the keys of every object sorted: what sizes are measured on.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
@@ -183,5 +226,20 @@ mod tests {
         let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
         assert!(!too_deep(&nested(MAX_DEPTH)));
         assert!(too_deep(&nested(MAX_DEPTH + 1)));
+    }
+    #[test]
+    fn values_are_printed_as_python_prints_them() {
+        let cases = [
+            (json!(null), "None"),
+            (json!([true, false, 1, 1.5]), "[True, False, 1, 1.5]"),
+            (json!("x"), "'x'"),
+            (json!("it's"), "\"it's\""),
+            (json!("it's \"so\""), "'it\\'s \"so\"'"),
+            (json!("a\\b\n\u{1}"), "'a\\\\b\\n\\x01'"),
+            (json!({"a": ["é"]}), "{'a': ['é']}"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(python(&value), expected);
+        }
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    caller::{Caller, CredentialKind, Scope},
+    caller::{Caller, CredentialKind},
     decoration::{self, Names},
     encrypted::{self, Cipher},
     fields::timestamp,
@@ -45,7 +45,7 @@ impl ShownFlag {
         let reader = (caller.kind == CredentialKind::Personal).then_some(seen.cipher);
         flag.filters = encrypted::shown(&flag, reader);
         decoration::decorate(&mut flag.filters, seen.names);
-        Self { status, can_edit: caller.granted(Scope::FLAG_WRITE).is_ok(), flag }
+        Self { status, can_edit: caller.may_edit(flag.id), flag }
     }
 
     /// The caller's level of access, in the documented word.
@@ -53,6 +53,27 @@ impl ShownFlag {
     pub const fn access_level(&self) -> &'static str {
         if self.can_edit { "editor" } else { "viewer" }
     }
+
+    /// The few fields that a list of the caller's own values shows (management-api 5).
+    #[must_use]
+    pub fn to_minimal_json(&self) -> Value {
+        let flag = &self.flag;
+        json!({
+            "id": flag.id,
+            "team_id": flag.project_id,
+            "name": flag.name,
+            "key": flag.key,
+            "filters": flag.filters,
+            "deleted": flag.deleted,
+            "active": flag.active,
+            "ensure_experience_continuity": flag.ensure_experience_continuity,
+            "version": flag.version,
+            "evaluation_runtime": flag.evaluation_runtime,
+            "bucketing_identifier": flag.bucketing_identifier,
+            "evaluation_contexts": flag.evaluation_contexts,
+        })
+    }
+
     /// Every field in the documented order: the REST representation, and what `original_flag`
     /// is held against.
     #[must_use]

@@ -124,6 +124,42 @@ pub fn full_rollout(filters: &Value) -> Option<FullRollout> {
         .map(|key| FullRollout::Variant(key.to_owned()))
 }
 
+/// How far a flag is rolled out, as a bulk deletion tells it (management-api 4.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rollout {
+    /// Everybody gets the same: this variant, or `None` for a flag without variants.
+    Full(Option<String>),
+    /// There are groups, and each is at exactly 0 percent.
+    Not,
+    /// Anything between.
+    Partial,
+}
+
+impl Rollout {
+    /// Judges filters as they stand.
+    #[must_use]
+    pub fn of(filters: &Value) -> Self {
+        let groups = list(filters, "groups");
+        let is_zero = |group: &Value| percentage(group) == Some(0.0);
+        match full_rollout(filters) {
+            Some(FullRollout::Boolean) => Self::Full(None),
+            Some(FullRollout::Variant(key)) => Self::Full(Some(key)),
+            None if !groups.is_empty() && groups.iter().all(is_zero) => Self::Not,
+            None => Self::Partial,
+        }
+    }
+
+    /// The documented word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "fully_rolled_out",
+            Self::Not => "not_rolled_out",
+            Self::Partial => "partial",
+        }
+    }
+}
+
 /// Full rollout as lists understand it: a flag without any group counts as stale by itself and
 /// is not listed as such. A known, deliberate mismatch (management-api 3.7).
 #[must_use]
@@ -147,7 +183,11 @@ fn is_full_group(group: &Value) -> bool {
 }
 
 fn is_hundred(of: &Value) -> bool {
-    of.get("rollout_percentage").and_then(Value::as_f64) == Some(100.0)
+    percentage(of) == Some(100.0)
+}
+
+fn percentage(of: &Value) -> Option<f64> {
+    of.get("rollout_percentage").and_then(Value::as_f64)
 }
 
 #[cfg(test)]
@@ -280,6 +320,26 @@ mod tests {
         ];
         for (name, filters, expected) in cases {
             assert_eq!(full_rollout(&filters), expected, "{name}");
+        }
+    }
+    #[test]
+    fn a_bulk_deletion_tells_how_far_a_flag_was_rolled_out() {
+        let group = |percentage: Value| json!({"rollout_percentage": percentage});
+        let one = json!({"variants": [{"key": "a", "rollout_percentage": 100}]});
+        let cases = [
+            (json!({"groups": [group(json!(100))]}), Rollout::Full(None)),
+            (json!({"groups": []}), Rollout::Full(None)),
+            (
+                json!({"groups": [group(json!(100))], "multivariate": one}),
+                Rollout::Full(Some("a".into())),
+            ),
+            (json!({"groups": [group(json!(0)), group(json!(0.0))]}), Rollout::Not),
+            (json!({"groups": [group(json!(0)), group(json!(1))]}), Rollout::Partial),
+            (json!({"groups": [group(json!(0)), group(json!(null))]}), Rollout::Partial),
+            (json!({"groups": [], "multivariate": one}), Rollout::Partial),
+        ];
+        for (filters, expected) in cases {
+            assert_eq!(Rollout::of(&filters), expected, "{filters}");
         }
     }
 }

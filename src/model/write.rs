@@ -274,11 +274,18 @@ fn key(body: &Object, method: Method, facts: &Facts) -> Result<Option<String>> {
     if facts.key_taken {
         return Err(key_taken());
     }
-    if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    if !is_key(&key) {
         let detail = "Only letters, numbers, hyphens (-) & underscores (_) are allowed.";
         return Err(Error::field("key", "invalid_key", detail));
     }
     Ok(Some(key))
+}
+
+/// Whether a flag can have this key, as far as its text goes.
+#[must_use]
+pub fn is_key(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=MAX_KEY_LENGTH).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// The refusal of a key that a live flag of the project already has.
@@ -337,7 +344,7 @@ fn choice_or_null(body: &Object, name: &str, allowed: &[&str]) -> Result<Option<
 }
 
 /// A list of at most so many items.
-fn bounded<'a>(attr: &str, value: &'a Value, most: usize) -> Result<&'a [Value]> {
+pub(super) fn bounded<'a>(attr: &str, value: &'a Value, most: usize) -> Result<&'a [Value]> {
     let items = fields::list(attr, value)?;
     if items.len() > most {
         let detail = format!("Ensure this field has no more than {most} elements.");
@@ -347,19 +354,21 @@ fn bounded<'a>(attr: &str, value: &'a Value, most: usize) -> Result<&'a [Value]>
 }
 
 fn tags(value: &Value) -> Result<Vec<String>> {
-    let names = bounded("tags", value, MOST_TAGS)?
-        .iter()
-        .map(|tag| match tag {
-            Value::String(text) if text.chars().count() > MAX_LABEL_LENGTH => {
-                let detail =
-                    format!("Ensure this field has no more than {MAX_LABEL_LENGTH} characters.");
-                Err(Error::field("tags", "max_length", detail))
-            }
-            Value::String(_) => fields::text("tags", tag),
-            _ => Err(Error::field("tags", "invalid_input", "Not a valid string.")),
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(labels(names))
+    let names = bounded("tags", value, MOST_TAGS)?.iter().map(|tag| label("tags", tag));
+    names.collect::<Result<Vec<_>>>().map(labels)
+}
+
+/// A tag as it was typed, trimmed; only text can be one.
+pub(super) fn label(attr: &str, value: &Value) -> Result<String> {
+    match value {
+        Value::String(text) if text.chars().count() > MAX_LABEL_LENGTH => {
+            let detail =
+                format!("Ensure this field has no more than {MAX_LABEL_LENGTH} characters.");
+            Err(Error::field(attr, "max_length", detail))
+        }
+        Value::String(_) => fields::text(attr, value),
+        _ => Err(Error::field(attr, "invalid_input", "Not a valid string.")),
+    }
 }
 
 fn contexts(value: &Value) -> Result<Vec<String>> {
@@ -381,7 +390,7 @@ fn contexts(value: &Value) -> Result<Vec<String>> {
 }
 
 /// Trimmed, lower-cased, each once, sorted (3.6).
-fn labels(names: Vec<String>) -> Vec<String> {
+pub(super) fn labels(names: Vec<String>) -> Vec<String> {
     let mut labels: Vec<_> = names.into_iter().map(|name| name.trim().to_lowercase()).collect();
     labels.retain(|label| !label.is_empty());
     labels.sort();

@@ -8,10 +8,11 @@ use super::{
 };
 use crate::{
     model::{
+        activity::{ActivityFilter, Start},
         error::{Error, Result},
         fields,
     },
-    service::{Services, page::Wanted},
+    service::{Services, activity::WantedRows, page::MOST},
 };
 
 const A_PAGE: u64 = 10;
@@ -27,17 +28,16 @@ pub(super) async fn of_flag(services: Services, call: Call) -> Result<Reply> {
 
 async fn answer(services: Services, call: Call, flag_id: Option<i64>) -> Result<Reply> {
     let caller = call.caller()?;
-    let limit = positive(&call, "limit", A_PAGE)?;
-    let page_number = positive(&call, "page", 1)?;
-    let limit_used = Wanted::new(0, limit).limit;
-    let offset = (page_number - 1).saturating_mul(limit_used);
-    let wanted = Wanted::new(offset, limit_used);
-    let page = services.activity(&caller, &call.project()?, flag_id, wanted).await?;
+    let limit = positive(&call, "limit", A_PAGE)?.min(MOST);
+    let page = positive(&call, "page", 1)?;
+    let start = Start::Offset((page - 1).saturating_mul(limit));
+    let wanted = WantedRows { flag_id, filter: &call.params(), start, limit };
+    let rows = services.activity(&caller, &call.project()?, wanted).await?;
     Reply::ok(json!({
-        "results": page.results.iter().map(representation::activity).collect::<Vec<_>>(),
-        "next": page.next_offset().map(|_| link(&call, page_number + 1, limit_used)),
-        "previous": (page_number > 1).then(|| link(&call, page_number - 1, limit_used)),
-        "total_count": page.total,
+        "results": rows.results.iter().map(representation::activity).collect::<Vec<_>>(),
+        "next": rows.more.then(|| link(&call, page + 1, limit)),
+        "previous": (page > 1).then(|| link(&call, page - 1, limit)),
+        "total_count": rows.total,
     }))
 }
 
@@ -52,6 +52,10 @@ fn positive(call: &Call, name: &str, default: u64) -> Result<u64> {
     }
 }
 
+/// The same rows, another page of them.
 fn link(call: &Call, page: u64, limit: u64) -> Value {
-    json!(call.base.with([("page", page.to_string()), ("limit", limit.to_string())].into_iter()))
+    let place = [("page", page.to_string()), ("limit", limit.to_string())];
+    let kept = call.query().iter().filter(|(name, _)| ActivityFilter::NAMES.contains(&&**name));
+    let kept = kept.map(|(name, value)| (name.as_str(), value.clone()));
+    json!(call.base.with(place.into_iter().chain(kept)))
 }

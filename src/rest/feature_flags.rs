@@ -40,6 +40,18 @@ pub(super) async fn dependents(services: Services, call: Call) -> Result<Reply> 
     Reply::ok(shown.collect())
 }
 
+pub(super) async fn status(services: Services, call: Call) -> Result<Reply> {
+    let verdict = services.flag_status(&*call.caller()?, &call.project()?, call.id("id")?).await?;
+    Reply::ok(json!({"status": verdict.status.lower(), "reason": verdict.reason}))
+}
+
+/// The payload's text as a JSON string, or null.
+pub(super) async fn remote_config(services: Services, call: Call) -> Result<Reply> {
+    let caller = call.caller()?;
+    let payload = services.remote_config(&caller, &call.project()?, call.part("id")).await?;
+    Reply::ok(json!(payload))
+}
+
 pub(super) async fn switch(services: Services, call: Call, switch: Switch) -> Result<Reply> {
     let caller = call.caller()?;
     let flag = services.switch_flag(&caller, &call.project()?, call.id("id")?, switch).await?;

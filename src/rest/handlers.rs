@@ -3,9 +3,9 @@
 use std::{future::Future, pin::Pin};
 
 use super::{
-    activity,
+    activity, bulk,
     call::{Call, Reply},
-    cohorts, dashboards, feature_flags, persons, projects,
+    cohorts, dashboards, feature_flags, persons, projects, reasons, versions,
 };
 use crate::{
     model::{
@@ -47,6 +47,16 @@ pub(super) fn find(rpc: &str) -> Handler {
         "FeatureFlagService.DisableFeatureFlag" => switch!(Disable),
         "FeatureFlagService.ArchiveFeatureFlag" => switch!(Archive),
         "FeatureFlagService.UnarchiveFeatureFlag" => switch!(Unarchive),
+        "FeatureFlagService.GetFeatureFlagStatus" => handler!(feature_flags::status),
+        "FeatureFlagService.GetRemoteConfig" => handler!(feature_flags::remote_config),
+        "FeatureFlagService.BulkGetFeatureFlagKeys" => handler!(bulk::keys),
+        "FeatureFlagService.BulkDeleteFeatureFlags" => handler!(bulk::delete),
+        "FeatureFlagService.BulkUpdateFeatureFlagTags" => handler!(bulk::tags),
+        "FeatureFlagService.GetFeatureFlagVersion" => handler!(versions::get),
+        "FeatureFlagService.ListFeatureFlagVersions" => handler!(versions::list),
+        "FeatureFlagService.RestoreFeatureFlagVersion" => handler!(versions::restore),
+        "FeatureFlagService.GetEvaluationReasons" => handler!(reasons::reasons),
+        "FeatureFlagService.ListMyFlags" => handler!(reasons::my_flags),
         "FeatureFlagService.EnrichUsageDashboard" => handler!(dashboards::enrich),
         "FeatureFlagService.CreateUsageDashboard" => handler!(dashboards::create),
         "FeatureFlagService.GetDashboard" => handler!(dashboards::get),

@@ -11,12 +11,27 @@ pub(super) struct Base {
     path: String,
 }
 
+/// How a client reached the service, as a trusted proxy tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Forwarded {
+    /// `http` or `https`.
+    pub scheme: Option<&'static str>,
+    /// A host, with its port where it has one.
+    pub host: Option<String>,
+}
+
 impl Base {
-    /// From the configured URL, else from the host that the request names.
+    /// From the configured URL, else from what a trusted proxy tells, else from the host that
+    /// the request names.
     pub(super) fn of(settings: &Settings, parts: &Parts) -> Self {
+        let nothing = Forwarded::default();
+        let forwarded = parts.extensions.get::<Forwarded>().unwrap_or(&nothing);
         let origin = match &settings.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("{}://{}", settings.scheme, host(parts)),
+            None => {
+                let scheme = forwarded.scheme.unwrap_or(settings.scheme);
+                format!("{scheme}://{}", forwarded.host.as_deref().unwrap_or_else(|| host(parts)))
+            }
         };
         Self { origin, path: parts.uri.path().to_owned() }
     }

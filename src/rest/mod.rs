@@ -7,6 +7,7 @@
 
 mod activity;
 mod body;
+mod bulk;
 mod call;
 mod cohorts;
 mod dashboard_page;
@@ -19,7 +20,9 @@ mod pages;
 mod paths;
 mod persons;
 mod projects;
+mod reasons;
 mod representation;
+mod versions;
 mod wires;
 
 use std::sync::Arc;
@@ -32,6 +35,7 @@ use axum::{
 };
 use http::Method;
 
+pub use links::Forwarded;
 pub use paths::{Binding, bindings};
 
 use crate::{
@@ -50,6 +54,8 @@ const LOCAL_EVALUATION: &str = "flagstaff.v1.FeatureFlagService.GetLocalEvaluati
 pub struct Settings {
     /// The largest body of a request, in bytes, as sent and as unpacked.
     pub body_bytes: usize,
+    /// The largest body of ingestion, in bytes, as sent and as unpacked.
+    pub ingestion_bytes: usize,
     /// Where clients reach the service; `None` is the request's own host.
     pub public_url: Option<String>,
     /// How that host is reached: `http`, or `https` where the port speaks TLS.

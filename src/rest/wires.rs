@@ -6,6 +6,7 @@
 mod browser;
 mod cors;
 pub(super) mod definitions;
+mod events;
 mod flags;
 mod query;
 
@@ -13,7 +14,7 @@ use axum::{
     Router,
     middleware::from_fn,
     response::{IntoResponse, Response},
-    routing::any,
+    routing::{MethodRouter, any},
 };
 use http::{HeaderValue, StatusCode, header::ALLOW};
 
@@ -26,11 +27,15 @@ pub(super) fn router(rest: &Rest) -> Router {
 }
 
 fn open(rest: &Rest) -> Router {
-    Router::new()
-        .route("/flags", any(flags::flags))
-        .route("/flags/", any(flags::flags))
-        .route("/decide", any(flags::decide))
-        .route("/decide/", any(flags::decide))
+    let both = |router: Router<Rest>, path: &str, route: MethodRouter<Rest>| {
+        router.route(path, route.clone()).route(&format!("{path}/"), route)
+    };
+    let router = both(Router::new(), "/flags", any(flags::flags));
+    let router = both(router, "/decide", any(flags::decide));
+    let events = |router, path: &str| both(router, path, any(events::events));
+    events::PATHS
+        .into_iter()
+        .fold(router, events)
         .route("/array/{token}/config", any(browser::json))
         .route("/array/{token}/config.js", any(browser::script))
         .with_state(rest.clone())

@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
-use flate2::read::GzDecoder;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use percent_encoding::percent_decode;
 use serde_json::Value;
 
@@ -15,6 +15,7 @@ use crate::model::{
 };
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a request says of how its body is packed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,59 +28,109 @@ pub(crate) struct Packing<'a> {
     pub(crate) compression: Option<&'a str>,
 }
 
+/// A body, unpacked, and how many bytes it is then.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    pub(crate) value: Value,
+    pub(crate) bytes: usize,
+}
+
 /// The object that a body of at most `limit` bytes, packed and unpacked, holds.
 ///
 /// # Errors
 ///
-/// 400 as text for what cannot be read or is no object; 413 beyond the limit.
+/// 400 as text for what cannot be read, is no object, or is nested too deeply; 413 beyond the
+/// limit.
 pub(crate) fn object(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Object> {
-    let form = packing.is_form()?;
-    let unzipped = unzipped(packing, bytes, limit)?;
-    let bytes = unzipped.as_deref().unwrap_or(bytes);
-    let value = match form {
-        // `curl -d` says form whatever it sends.
-        true => json(bytes).or_else(|| of_form(bytes, limit)),
-        false => json(bytes).or_else(|| of_base64(bytes, limit)),
-    };
-    match value {
-        Some(Value::Object(fields)) => Ok(fields),
+    packing.check_type()?;
+    match value(packing, bytes, limit)?.value {
+        value if json::too_deep(&value) => Err(refuse("The body is nested too deeply.")),
+        Value::Object(fields) => Ok(fields),
         _ => Err(refuse("The body is not a JSON object.")),
     }
 }
 
+/// The one value that a body of at most `limit` bytes holds, whatever type it says it has.
+/// Nesting is bounded by the parser alone, for bodies whose parts are judged one by one.
+///
+/// # Errors
+///
+/// 400 as text for what cannot be read; 413 beyond the limit.
+pub(crate) fn value(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Unpacked> {
+    let plain = plain(packing, bytes, limit)?;
+    let bytes = plain.as_deref().unwrap_or(bytes);
+    let value = match packing.is_form() {
+        // `curl -d` says form whatever it sends.
+        true => json(bytes).or_else(|| of_form(bytes, limit)),
+        false => json(bytes).or_else(|| of_base64(bytes, limit)).or_else(|| of_form(bytes, limit)),
+    };
+    let value = value.ok_or_else(|| refuse("The body is not JSON."))?;
+    Ok(Unpacked { value, bytes: bytes.len() })
+}
+
+/// The value in the `data` parameter of a GET.
+///
+/// # Errors
+///
+/// As [`value`].
+pub(crate) fn of_query(data: &str, limit: usize) -> Result<Unpacked> {
+    let value = json(data.as_bytes()).or_else(|| of_base64(data.as_bytes(), limit));
+    let value = value.ok_or_else(|| refuse("`data` is not JSON."))?;
+    Ok(Unpacked { value, bytes: data.len() })
+}
+
 /// A refusal in plain text, as clients of these wires expect it.
-pub(super) fn refuse(detail: impl Into<String>) -> Error {
+pub(crate) fn refuse(detail: impl Into<String>) -> Error {
     Error::rule(detail).with_body(BodyKind::Text)
 }
 
 impl Packing<'_> {
-    /// Whether the body is a form rather than JSON; nothing said is JSON.
-    fn is_form(&self) -> Result<bool> {
+    fn media_type(&self) -> String {
         let media_type = self.content_type.unwrap_or_default().split(';').next();
-        match media_type.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-            "" | "application/json" | "text/plain" => Ok(false),
-            "application/x-www-form-urlencoded" => Ok(true),
+        media_type.unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// Whether the body is a form rather than JSON; nothing said is JSON.
+    fn is_form(&self) -> bool {
+        self.media_type() == FORM
+    }
+
+    fn check_type(&self) -> Result<()> {
+        match self.media_type().as_str() {
+            "" | "application/json" | "text/plain" | FORM => Ok(()),
             other => Err(refuse(format!("The content type \"{other}\" is not supported."))),
         }
     }
 
+    fn encodes(&self, encoding: &str) -> bool {
+        self.content_encoding.is_some_and(|name| name.eq_ignore_ascii_case(encoding))
+    }
+
     fn says_gzip(&self) -> bool {
-        let encoded = self.content_encoding.is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        encoded || self.compression.is_some_and(|kind| matches!(kind, "gzip" | "gzip-js"))
+        let said = self.compression.is_some_and(|kind| matches!(kind, "gzip" | "gzip-js"));
+        said || self.encodes("gzip")
     }
 }
 
-/// The bytes behind gzip; `None` where there is none.
-fn unzipped(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>> {
-    if !packing.says_gzip() && !bytes.starts_with(&GZIP) {
-        return Ok(None);
-    }
+/// The bytes behind gzip, deflate or zstd; `None` where they are plain.
+fn plain(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>> {
+    let (packed, name): (Box<dyn Read + '_>, _) = match () {
+        () if packing.says_gzip() || bytes.starts_with(&GZIP) => {
+            (Box::new(MultiGzDecoder::new(bytes)), "gzip")
+        }
+        () if packing.encodes("deflate") => (Box::new(ZlibDecoder::new(bytes)), "deflate"),
+        () if packing.encodes("zstd") => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(bytes);
+            (Box::new(decoder.map_err(|_| refuse("The body is not zstd."))?), "zstd")
+        }
+        () => return Ok(None),
+    };
     let mut plain = Vec::new();
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    match GzDecoder::new(bytes).take(bound).read_to_end(&mut plain) {
+    match packed.take(bound).read_to_end(&mut plain) {
         Ok(length) if length > limit => Err(Error::too_large(limit)),
         Ok(_) => Ok(Some(plain)),
-        Err(_) => Err(refuse("The body is not gzip.")),
+        Err(_) => Err(refuse(format!("The body is not {name}."))),
     }
 }
 
@@ -87,7 +138,7 @@ fn unzipped(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Option<V
 fn json(bytes: &[u8]) -> Option<Value> {
     let text = String::from_utf8_lossy(bytes);
     match serde_json::from_str(&text) {
-        Ok(value) => (!json::too_deep(&value)).then_some(value),
+        Ok(value) => Some(value),
         Err(_) => lenient::parse(&text),
     }
 }
@@ -103,7 +154,7 @@ fn of_base64(bytes: &[u8], limit: usize) -> Option<Value> {
     let text = percent_decode(bytes).decode_utf8().ok()?;
     let standard = text.trim().trim_end_matches('=').replace([' ', '-'], "+").replace('_', "/");
     let decoded = BASE64_STANDARD_NO_PAD.decode(standard).ok()?;
-    match unzipped(Packing::default(), &decoded, limit).ok()? {
+    match plain(Packing::default(), &decoded, limit).ok()? {
         Some(plain) => json(&plain),
         None => json(&decoded),
     }
@@ -121,7 +172,6 @@ mod tests {
 
     const LIMIT: usize = 10_000;
     const BODY: &[u8] = br#"{"token": "phc_1", "name": "a>b?c~"}"#;
-    const FORM: &str = "application/x-www-form-urlencoded";
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

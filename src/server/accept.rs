@@ -1,9 +1,9 @@
 //! The accept loop: TLS where asked for, HTTP/1.1 and HTTP/2 on one port, and a
 //! graceful end.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{Extension, Router, body::Body};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -18,6 +18,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+
+/// The address that a connection comes from; a proxy's, where there is one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(30);
@@ -36,8 +40,8 @@ pub(super) async fn run(
     let http = Arc::new(protocol());
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _)) => {
-                let app = app.clone();
+            Ok((stream, peer)) => {
+                let app = app.clone().layer(Extension(Peer(peer.ip())));
                 let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.clone());
                 tasks.spawn(connection(stream, app, tls, http, stop));
             }

@@ -3,19 +3,23 @@
 
 mod accept;
 mod dispatch;
+mod forwarded;
 mod ops;
 mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::net::TcpListener;
+use axum::middleware::from_fn_with_state;
+use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::{HealthReporter, health_reporter};
+
+use forwarded::{TrustedProxies, forwarded};
 
 use crate::{
     auth::Authenticator,
     clock::Clock,
-    config::ServeSettings,
+    config::{ServeSettings, Switch},
     encryption::{Encryptor, keys},
     grpc,
     model::error::Error,
@@ -59,6 +63,8 @@ pub struct Server {
     /// Probes are answered to the end, so that they see the service drain.
     ops_stop: CancellationToken,
     tasks: TaskTracker,
+    /// Writes events until the last request is answered.
+    event_writer: AbortHandle,
     grace: Duration,
 }
 
@@ -87,6 +93,10 @@ impl Server {
         let snapshots = Snapshots::new(store.clone());
         telemetry.observe_facts_reads(snapshots.facts_reads());
         let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
+        let services = match settings.rate_limits {
+            Switch::On => services.with_rate_limits(),
+            Switch::Off => services,
+        };
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
         if let Err(error) = snapshots.warm().await {
             // What the first start made must still be shown; polling reads the rest.
@@ -96,12 +106,14 @@ impl Server {
         let (stop, ops_stop, tasks) =
             <(CancellationToken, CancellationToken, TaskTracker)>::default();
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
+        let event_writer = tokio::spawn(services.clone().write_events(telemetry.ingest()));
         services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
         let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
         let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;
         let rest = rest::router(services, rest_settings(&settings));
-        let app = dispatch::app(rest, routes.add_service(health_service), authenticator, telemetry);
+        let app = dispatch::app(rest, routes.add_service(health_service), authenticator, telemetry)
+            .layer(from_fn_with_state(TrustedProxies::new(settings.trusted_proxies), forwarded));
         let address = local(&listener)?;
         let ops_address = local(&ops)?;
         tasks.spawn(accept::run(listener, app, tls, stop.clone(), tasks.clone()));
@@ -118,6 +130,7 @@ impl Server {
             stop,
             ops_stop,
             tasks,
+            event_writer: event_writer.abort_handle(),
             grace,
         })
     }
@@ -132,6 +145,7 @@ impl Server {
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "grace period is over, open work is cut off");
         }
+        self.event_writer.abort();
         self.ops_stop.cancel();
         if tokio::time::timeout(LAST_WORDS, self.store.close()).await.is_err() {
             tracing::warn!("database connections did not close in time");
@@ -176,6 +190,7 @@ fn grpc_limits(settings: &ServeSettings) -> grpc::Limits {
 fn rest_settings(settings: &ServeSettings) -> rest::Settings {
     rest::Settings {
         body_bytes: settings.management_bytes(),
+        ingestion_bytes: settings.ingestion_bytes(),
         public_url: settings.public_url.clone(),
         scheme: if settings.tls_cert.is_some() { "https" } else { "http" },
     }

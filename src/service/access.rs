@@ -1,6 +1,6 @@
 //! Opens a project to a caller: the one place where scopes and projects meet.
 
-use super::Services;
+use super::{Services, rate_limits::Limited};
 use crate::model::{
     caller::{Caller, Reach, Scope},
     error::{Error, Result},
@@ -22,6 +22,23 @@ impl Services {
         project: &ProjectRef,
     ) -> Result<Project> {
         caller.require(scope)?;
+        self.reach(caller, project).await
+    }
+
+    /// As [`Services::open`] for reading flags, for the operations that deliver to programs: a
+    /// project's secret opens them too, and each credential may call them only so often.
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::open`], and `Throttled`.
+    pub(crate) async fn open_delivery(
+        &self,
+        caller: &Caller,
+        limited: Limited,
+        project: &ProjectRef,
+    ) -> Result<Project> {
+        caller.require_or_secret(Scope::FLAG_READ)?;
+        self.throttle(caller, limited)?;
         self.reach(caller, project).await
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Scene {
     pub(crate) survey_only: bool,
     /// Stored properties of the person are left alone; only those sent count.
     pub(crate) only_sent_properties: bool,
+    /// Flags with encrypted payloads as well: never for programs.
+    pub(crate) encrypted_too: bool,
 }
 
 impl Scene {
@@ -56,6 +58,7 @@ impl Scene {
             runtime: self.runtime,
             evaluation_contexts: &self.evaluation_contexts,
             survey_only: self.survey_only,
+            encrypted_too: self.encrypted_too,
         }
     }
 }

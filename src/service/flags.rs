@@ -116,8 +116,9 @@ impl Services {
         body: &Object,
     ) -> Result<ShownFlag> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let now = self.clock.now();
         let mut write = self.begin(project.id).await?;
+        // Under the lock, so that rows of the log land in the order of their times.
+        let now = self.clock.now();
         let fresh = FeatureFlag::fresh(project.id, String::new(), now);
         let holder = KeyHolder::of(&write, body).await?;
         let facts = flag_rules::facts(&write, body, &fresh, &holder).await?;
@@ -189,7 +190,7 @@ impl Services {
     }
 
     /// A flag that the caller may change, under its lock.
-    async fn locked(
+    pub(super) async fn locked(
         &self,
         caller: &Caller,
         project: &ProjectRef,
@@ -202,7 +203,7 @@ impl Services {
     }
 
     /// The one way in which a flag changes; the rules stand in the order of management-api 3.7.
-    async fn change(
+    pub(super) async fn change(
         &self,
         caller: &Caller,
         mut write: ProjectWrite,
@@ -265,7 +266,7 @@ impl Services {
         shown.into_iter().next().ok_or_else(Error::not_found)
     }
 
-    async fn all_shown(
+    pub(super) async fn all_shown(
         &self,
         caller: &Caller,
         flags: Vec<FeatureFlag>,

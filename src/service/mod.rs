@@ -8,6 +8,7 @@ pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod batch;
 pub(crate) mod bootstrap;
+pub(crate) mod bulk;
 mod cohort_members;
 mod cohorts;
 mod continuity;
@@ -19,20 +20,29 @@ mod flag_log;
 mod flag_rules;
 pub(crate) mod flags;
 mod groups;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 mod known;
 pub(crate) mod page;
 mod people;
 pub(crate) mod persons;
 pub(crate) mod projects;
+pub(crate) mod rate_limits;
+pub(crate) mod reasons;
+pub(crate) mod remote_config;
 pub(crate) mod rotation;
+pub(crate) mod status;
 mod usage_dashboard;
+pub(crate) mod versions;
 
 pub use enrichment::UsageSeen;
+use ingest::Ingestion;
+use rate_limits::{Limited, RateLimits};
 
 use crate::{
     clock::Clock,
     encryption::Encryptor,
+    model::{caller::Caller, error::Result},
     snapshot::{Snapshots, lists::Lists},
     store::Store,
 };
@@ -45,14 +55,32 @@ pub struct Services {
     pub(crate) lists: Lists,
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
+    pub(crate) ingestion: Ingestion,
+    limits: RateLimits,
     pub(crate) usage_seen: UsageSeen,
 }
 
 impl Services {
-    /// The use-cases over one store.
+    /// The use-cases over one store, without rate limits.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        let lists = Lists::new(store.clone());
-        Self { store, snapshots, lists, clock, encryptor, usage_seen: UsageSeen::default() }
+        let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
+        let (lists, limits) = (Lists::new(store.clone()), RateLimits::off());
+        Self { store, snapshots, lists, clock, encryptor, ingestion, limits, usage_seen }
+    }
+
+    /// The same use-cases, with the documented rate limits.
+    #[must_use]
+    pub fn with_rate_limits(self) -> Self {
+        Self { limits: RateLimits::on(), ..self }
+    }
+
+    /// Counts a call of an operation with a limit.
+    ///
+    /// # Errors
+    ///
+    /// `Throttled`, with the time to wait, when the credential has called too often.
+    pub(crate) fn throttle(&self, caller: &Caller, limited: Limited) -> Result<()> {
+        self.limits.count(limited, caller, self.clock.now())
     }
 }

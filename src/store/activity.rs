@@ -2,28 +2,35 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+    sea_query::{Expr, SimpleExpr},
 };
 use uuid::Uuid;
 
 use super::{
     ProjectWrite, Store,
+    among::among,
     entity::{activity_log, feature_flag},
-    failure, stored_json, users,
+    failure,
+    project_write::ROWS,
+    stored_json, users,
 };
 use crate::model::{
-    activity::{Activity, Actor, FLAG_SCOPE, NewActivity},
+    activity::{Action, Activity, ActivityFilter, Actor, FLAG_SCOPE, Mark, NewActivity, Start},
     error::Result,
 };
 
 /// Which rows of the log are wanted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ActivityPage {
     /// Rows about this flag alone, or about all flags of the project.
     pub(crate) flag_id: Option<i64>,
-    /// How many rows to leave out, newest first.
-    pub(crate) offset: u64,
+    /// What they are narrowed to.
+    pub(crate) filter: ActivityFilter,
+    /// Where the page begins.
+    pub(crate) start: Start,
     /// How many rows at most.
     pub(crate) limit: u64,
 }
@@ -36,10 +43,46 @@ impl ProjectWrite {
         user_id: Option<i64>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        if new.changes.is_empty() && new.action == crate::model::activity::Action::Updated {
+        self.log_all(vec![new], user_id, now).await
+    }
+
+    /// As [`ProjectWrite::log`], for at most one row each of many flags.
+    pub(crate) async fn log_all(
+        &mut self,
+        mut rows: Vec<NewActivity>,
+        user_id: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        rows.retain(|new| !new.changes.is_empty() || new.action != Action::Updated);
+        for rows in rows.chunks(ROWS) {
+            let rows = rows.iter().map(|new| self.row(new, user_id, now));
+            activity_log::Entity::insert_many(rows)
+                .exec_without_returning(&self.txn)
+                .await
+                .map_err(failure)?;
+        }
+        if rows.is_empty() {
             return Ok(());
         }
-        let row = activity_log::ActiveModel {
+        self.activity_added += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        use feature_flag::Column;
+        feature_flag::Entity::update_many()
+            .col_expr(Column::ActivityCount, Expr::col(Column::ActivityCount).add(1))
+            .filter(Column::ProjectId.eq(self.project.id))
+            .filter(among(&self.txn, Column::Id, rows.iter().map(|new| new.flag_id)))
+            .exec(&self.txn)
+            .await
+            .map(|_| ())
+            .map_err(failure)
+    }
+
+    fn row(
+        &self,
+        new: &NewActivity,
+        user_id: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> activity_log::ActiveModel {
+        activity_log::ActiveModel {
             id: Set(Uuid::now_v7()),
             project_id: Set(self.project.id),
             user_id: Set(user_id),
@@ -50,18 +93,7 @@ impl ProjectWrite {
             detail: Set(new.detail().to_string()),
             is_system: Set(user_id.is_none()),
             created_at: Set(now),
-        };
-        row.insert(&self.txn).await.map_err(failure)?;
-        self.activity_added += 1;
-        use feature_flag::Column;
-        feature_flag::Entity::update_many()
-            .col_expr(Column::ActivityCount, Expr::col(Column::ActivityCount).add(1))
-            .filter(Column::ProjectId.eq(self.project.id))
-            .filter(Column::Id.eq(new.flag_id))
-            .exec(&self.txn)
-            .await
-            .map(|_| ())
-            .map_err(failure)
+        }
     }
 }
 
@@ -70,19 +102,17 @@ impl Store {
     pub(crate) async fn activity(
         &self,
         project_id: i64,
-        page: ActivityPage,
+        page: &ActivityPage,
     ) -> Result<Vec<Activity>> {
         use activity_log::Column;
-        let mut query = activity_log::Entity::find()
-            .filter(Column::ProjectId.eq(project_id))
-            .filter(Column::Scope.eq(FLAG_SCOPE));
-        if let Some(flag_id) = page.flag_id {
-            query = query.filter(Column::ItemId.eq(flag_id.to_string()));
-        }
-        let rows = query
+        let matching = matching(project_id, page);
+        let rows = match page.start {
+            Start::Offset(offset) => matching.offset(Ord::min(offset, i64::MAX.unsigned_abs())),
+            Start::After(mark) => matching.filter(older_than(mark)),
+        };
+        let rows = rows
             .order_by_desc(Column::CreatedAt)
             .order_by_desc(Column::Id)
-            .offset(page.offset)
             .limit(page.limit)
             .all(self.reader())
             .await
@@ -96,6 +126,12 @@ impl Store {
             })
         };
         rows.into_iter().map(|row| noun(row.user_id.and_then(actor), row)).collect()
+    }
+
+    /// How many rows there are, counted one by one: for filters, whose totals nobody keeps.
+    pub(crate) async fn activity_count(&self, project_id: i64, page: &ActivityPage) -> Result<i64> {
+        let count = matching(project_id, page).count(self.reader()).await.map_err(failure)?;
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
     /// How many rows one flag has; `None` when the project has no such flag.
@@ -113,6 +149,27 @@ impl Store {
             .await
             .map_err(failure)
     }
+}
+
+fn matching(project_id: i64, page: &ActivityPage) -> Select<activity_log::Entity> {
+    use activity_log::Column;
+    let ActivityFilter { user_id, action, since, until } = &page.filter;
+    let narrowed = Condition::all()
+        .add(Column::ProjectId.eq(project_id))
+        .add(Column::Scope.eq(FLAG_SCOPE))
+        .add_option(page.flag_id.map(|id| Column::ItemId.eq(id.to_string())))
+        .add_option(user_id.map(|id| Column::UserId.eq(id)))
+        .add_option(action.map(|action| Column::Activity.eq(action.as_str())))
+        .add_option(since.map(|since| Column::CreatedAt.gte(since)))
+        .add_option(until.map(|until| Column::CreatedAt.lt(until)));
+    activity_log::Entity::find().filter(narrowed)
+}
+
+/// Compared as one value, so that an index leads straight to the place.
+fn older_than(mark: Mark) -> SimpleExpr {
+    use activity_log::Column;
+    let place = Expr::tuple([Expr::col(Column::CreatedAt), Expr::col(Column::Id)]);
+    place.lt(Expr::tuple([Expr::val(mark.at), Expr::val(mark.id)]))
 }
 
 fn noun(user: Option<Actor>, row: activity_log::Model) -> Result<Activity> {

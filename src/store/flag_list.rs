@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, Func, LikeExpr, NullOrdering, SelectStatement, SimpleExpr},
 };
 
@@ -52,7 +52,7 @@ impl Store {
         project_id: i64,
         page: &FlagPage,
     ) -> Result<(Vec<FeatureFlag>, i64)> {
-        let linked = self.linked_to(project_id, &page.filter).await?;
+        let linked = linked_to(self.reader(), project_id, &page.filter).await?;
         let base = base(project_id, &page.filter, linked);
         let alternatives = activity(&page.filter, page.now);
         futures::try_join!(
@@ -74,24 +74,6 @@ impl Store {
             total += query.count(self.reader()).await.map_err(failure)?;
         }
         Ok(i64::try_from(total).unwrap_or(i64::MAX))
-    }
-
-    /// The flags of experiments whose name a search finds. Looked up first, so that the search
-    /// itself asks for one column, and its index serves.
-    pub(super) async fn linked_to(&self, project_id: i64, filter: &FlagFilter) -> Result<Vec<i64>> {
-        let Some(term) = &filter.search else { return Ok(Vec::new()) };
-        flag_link::Entity::find()
-            .select_only()
-            .column(flag_link::Column::FlagId)
-            .filter(flag_link::Column::ProjectId.eq(project_id))
-            .filter(flag_link::Column::Kind.eq("experiment"))
-            .filter(flag_link::Column::Deleted.eq(false))
-            .filter(named(term))
-            .limit(MOST_LINKED)
-            .into_tuple()
-            .all(self.reader())
-            .await
-            .map_err(failure)
     }
 
     /// These flags, in this order; those that were deleted meanwhile are left out.
@@ -139,9 +121,8 @@ impl Store {
         filter: &FlagFilter,
         now: DateTime<Utc>,
     ) -> Result<Vec<i64>> {
-        let linked = self.linked_to(project_id, filter).await?;
-        let wanted = either(base(project_id, filter, linked), activity(filter, now));
-        ordered(wanted, &Order::default())
+        all_matching(self.reader(), project_id, filter, now)
+            .await?
             .select_only()
             .column(Column::Id)
             .into_tuple()
@@ -149,6 +130,40 @@ impl Store {
             .await
             .map_err(failure)
     }
+}
+
+/// All matching flags, newest first.
+pub(super) async fn all_matching(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    filter: &FlagFilter,
+    now: DateTime<Utc>,
+) -> Result<Select<Entity>> {
+    let linked = linked_to(connection, project_id, filter).await?;
+    let wanted = either(base(project_id, filter, linked), activity(filter, now));
+    Ok(ordered(wanted, &Order::default()))
+}
+
+/// The flags of experiments whose name a search finds. Looked up first, so that the search
+/// itself asks for one column, and its index serves.
+pub(super) async fn linked_to(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    filter: &FlagFilter,
+) -> Result<Vec<i64>> {
+    let Some(term) = &filter.search else { return Ok(Vec::new()) };
+    flag_link::Entity::find()
+        .select_only()
+        .column(flag_link::Column::FlagId)
+        .filter(flag_link::Column::ProjectId.eq(project_id))
+        .filter(flag_link::Column::Kind.eq("experiment"))
+        .filter(flag_link::Column::Deleted.eq(false))
+        .filter(named(term))
+        .limit(MOST_LINKED)
+        .into_tuple()
+        .all(connection)
+        .await
+        .map_err(failure)
 }
 
 fn ordered(query: Select<Entity>, order: &Order) -> Select<Entity> {

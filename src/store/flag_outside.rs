@@ -8,7 +8,7 @@ use super::{
     Store,
     entity::{feature_flag, flag_link, tag},
     failure,
-    flag_list::MOST_LINKED,
+    flag_list::{MOST_LINKED, linked_to},
 };
 use crate::model::{
     error::Result,
@@ -24,7 +24,7 @@ impl Store {
         project_id: i64,
         filter: &FlagFilter,
     ) -> Result<Option<Outside>> {
-        let linked = self.linked_to(project_id, filter).await?;
+        let linked = linked_to(self.reader(), project_id, filter).await?;
         let experiments = match filter.flag_type {
             Some(FlagType::Experiment) => self.experiments(project_id).await?,
             _ => Vec::new(),

@@ -2,12 +2,14 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, SqlErr, sea_query::LockType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, SqlErr,
+    sea_query::LockType,
 };
 use serde_json::Value;
 
 use super::{
     ProjectWrite, Store,
+    among::among,
     entity::{feature_flag, flag_dependency},
     failure, flag_links, flags_labels,
     project_write::Kind,
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::model::{
     error::{Error, Result},
-    flag::{FeatureFlag, User},
+    flag::{FeatureFlag, FlagRef, User},
     flag_filter::loosened,
     status,
     write::key_taken,
@@ -25,6 +27,41 @@ impl Store {
     /// A flag by number, softly deleted ones included.
     pub(crate) async fn flag(&self, project_id: i64, id: i64) -> Result<Option<FeatureFlag>> {
         find(self.reader(), project_id, id).await
+    }
+
+    /// A flag that is not softly deleted, without what hangs on it: no names, labels or links.
+    pub(crate) async fn bare_flag(
+        &self,
+        project_id: i64,
+        wanted: &FlagRef,
+    ) -> Result<Option<FeatureFlag>> {
+        let query = match wanted {
+            FlagRef::Id(id) => live(project_id).filter(feature_flag::Column::Id.eq(*id)),
+            FlagRef::Key(key) => live(project_id).filter(feature_flag::Column::Key.eq(key)),
+        };
+        query.one(self.reader()).await.map_err(failure)?.map(bare).transpose()
+    }
+
+    /// One part of all flags that are not softly deleted nor made by the service for itself,
+    /// newest first, archived ones included; and how many there are in all.
+    pub(crate) async fn live_flags(
+        &self,
+        project_id: i64,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(Vec<FeatureFlag>, i64)> {
+        let wanted = live(project_id).filter(feature_flag::Column::Internal.eq(false));
+        let total = wanted.clone().count(self.reader()).await.map_err(failure)?;
+        let rows = wanted
+            .order_by_desc(feature_flag::Column::CreatedAt)
+            .order_by_desc(feature_flag::Column::Id)
+            .offset(offset)
+            .limit(limit)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        let flags = whole(self.reader(), rows).await?;
+        Ok((flags, i64::try_from(total).unwrap_or(i64::MAX)))
     }
 
     /// What evaluation reads of a project: the flags among `ids`, or all.
@@ -45,7 +82,8 @@ impl Store {
             .add(feature_flag::Column::Id.in_subquery(read_by_others.into_query()));
         let mut query = of_project(project_id).filter(kept);
         if let Some(ids) = ids {
-            query = query.filter(feature_flag::Column::Id.is_in(ids.iter().copied()));
+            let wanted = among(self.reader(), feature_flag::Column::Id, ids.iter().copied());
+            query = query.filter(wanted);
         }
         let rows = query.order_by_asc(feature_flag::Column::Key).all(self.reader()).await;
         let mut flags = rows.map_err(failure)?.into_iter().map(bare).collect::<Result<Vec<_>>>()?;

@@ -7,6 +7,7 @@
 //! transaction.
 
 pub(crate) mod activity;
+mod among;
 pub(crate) mod changes;
 pub(crate) mod cohort_members;
 mod cohorts;
@@ -20,19 +21,22 @@ pub(crate) mod flag_list;
 mod flag_outside;
 mod flag_rows;
 mod flags;
+pub(crate) mod flags_bulk;
 mod flags_labels;
 mod groups;
 mod hash_keys;
+mod history;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
 mod names;
-#[allow(dead_code, reason = "ingestion and cohort members come to use it")]
 pub(crate) mod persons;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
 pub(crate) mod stored_facts;
+mod tags_bulk;
 pub(crate) mod usage_series;
 pub(crate) mod users;
 

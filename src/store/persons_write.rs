@@ -115,6 +115,8 @@ async fn insert_persons(
         project_id: Set(project_id),
         uuid: Set(Uuid::now_v7()),
         properties: Set("{}".into()),
+        property_times: Set("{}".into()),
+        is_identified: Set(false),
         created_at: Set(now),
         updated_at: Set(now),
         ..Default::default()

@@ -21,6 +21,9 @@ use super::{
 };
 use crate::model::{error::Result, project::Project};
 
+/// Rows a statement; databases bound the number of values in one.
+pub(super) const ROWS: usize = 2_000;
+
 /// What kind of thing a change is about, as the change log names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -138,14 +141,13 @@ impl ProjectWrite {
             deleted: Set(*deleted),
             created_at: Set(now),
         };
-        if self.changed.is_empty() {
-            return Ok(());
+        for changed in self.changed.chunks(ROWS) {
+            change_log::Entity::insert_many(changed.iter().map(row))
+                .exec_without_returning(&self.txn)
+                .await
+                .map_err(failure)?;
         }
-        change_log::Entity::insert_many(self.changed.iter().map(row))
-            .exec_without_returning(&self.txn)
-            .await
-            .map(|_| ())
-            .map_err(failure)
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{entity::user, failure};
+use super::{Store, entity::user, failure};
 use crate::model::{error::Result, flag::User};
 
 /// The user with this address, made when new.
@@ -42,6 +42,13 @@ pub(crate) async fn find_or_insert(
 pub(crate) async fn first(txn: &impl ConnectionTrait) -> Result<Option<i64>> {
     let row = user::Entity::find().order_by_asc(user::Column::Id).one(txn).await;
     Ok(row.map_err(failure)?.map(|user| user.id))
+}
+
+impl Store {
+    /// A user by number.
+    pub(crate) async fn user(&self, id: Option<i64>) -> Result<Option<User>> {
+        Ok(by_ids(self.reader(), Vec::from_iter(id)).await?.into_values().next())
+    }
 }
 
 /// Users by number, each once, however often asked for.

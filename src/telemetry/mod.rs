@@ -1,6 +1,7 @@
 //! Logs, traces and metrics: how they start and stop, and every instrument in
 //! one list. Tokens, distinct ids and property values are never recorded.
 
+mod ingest;
 mod request;
 
 use std::{
@@ -24,7 +25,8 @@ use opentelemetry_sdk::{
 use prometheus::{Encoder, Registry, TextEncoder};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-pub use request::traced;
+pub use ingest::IngestMetrics;
+pub use request::{ClientAddress, traced};
 
 use crate::config::{LogFormat, LogSettings};
 
@@ -53,6 +55,7 @@ pub struct Telemetry {
     requests: Counter<u64>,
     durations: Histogram<f64>,
     stale: Gauge<u64>,
+    ingest: IngestMetrics,
 }
 
 impl Telemetry {
@@ -116,6 +119,7 @@ impl Telemetry {
                     "1 while the database is unreachable and answers come from memory",
                 )
                 .build(),
+            ingest: IngestMetrics::new(&meter),
             registry,
             meters,
             tracers,
@@ -145,6 +149,11 @@ impl Telemetry {
             .with_description("Queries for what is stored of people and groups")
             .with_callback(move |counter| counter.observe(reads.load(Ordering::Relaxed), &[]))
             .build();
+    }
+
+    /// The instruments of ingestion.
+    pub(crate) fn ingest(&self) -> IngestMetrics {
+        self.ingest.clone()
     }
 
     /// All metrics in Prometheus' text form.

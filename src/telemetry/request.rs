@@ -1,6 +1,6 @@
 //! The span around each request, joined to the caller's trace, and its numbers.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
 use axum::{
     extract::{Request, State},
@@ -14,6 +14,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::Telemetry;
 
+/// The address that a request comes from, as far as it can be believed.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
 /// Traces and counts one request. The query is left out: it may hold a credential.
 pub async fn traced(State(telemetry): State<Telemetry>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -22,8 +26,12 @@ pub async fn traced(State(telemetry): State<Telemetry>, request: Request, next: 
         "request",
         http.method = %request.method(),
         url.path = request.uri().path(),
+        client.address = Empty,
         http.status = Empty,
     );
+    if let Some(ClientAddress(client)) = request.extensions().get() {
+        span.record("client.address", tracing::field::display(client));
+    }
     if telemetry.tracers.is_some() {
         let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
             propagator.extract(&Headers(request.headers()))

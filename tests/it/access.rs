@@ -23,6 +23,7 @@ both_databases! {
     a_project_that_is_not_there_is_not_found,
     a_flag_of_another_project_is_not_found,
     project_tokens_and_secrets_do_not_manage,
+    project_secrets_open_what_is_delivered_in_their_own_project_alone,
     project_tokens_and_secrets_evaluate_their_own_project_alone,
     current_is_the_project_of_the_token_or_of_the_key,
     flags_are_evaluated_for_known_tokens_alone,
@@ -31,7 +32,10 @@ both_databases! {
 /// The one thing that each refusal must leave as it was.
 async fn everyones(service: &Service) -> i64 {
     service.people().await;
-    service.create_for_everyone("everyones").await
+    let id = service.create_for_everyone("everyones").await;
+    // So that what it delivers can be asked for as well.
+    service.patch(id, json!({"is_remote_configuration": true})).await;
+    id
 }
 
 /// Asks each operation, and expects the one verdict and that nothing was written.
@@ -147,6 +151,7 @@ async fn a_key_with_the_scope_alone_is_let_in(service: &Service) {
         "cohort:write",
         "project:read",
         "project:write",
+        "person:write",
     ];
     for scope in scopes {
         let key = service.new_key(&format!("--project 1 --scopes {scope}"));
@@ -194,6 +199,8 @@ async fn a_flag_of_another_project_is_not_found(service: &Service) {
         let verdict = service.attempt(operation, Some(&service.key), &other, flag).await;
         if operation.name.starts_with("DELETE") {
             assert_eq!(verdict.status, 405, "refused whatever it names");
+        } else if operation.name.contains("remote_config") {
+            assert_eq!(verdict, Verdict::new(404, "", ""), "without a body");
         } else {
             assert_eq!(verdict, not_found, "{operation:?}");
         }
@@ -204,9 +211,12 @@ async fn a_flag_of_another_project_is_not_found(service: &Service) {
 async fn project_tokens_and_secrets_do_not_manage(service: &Service) {
     let flag = everyones(service).await;
     let before = service.totals().await;
-    for operation in OPERATIONS.into_iter().filter(|operation| !operation.evaluates()) {
-        let keys = [&service.token, &service.secret];
-        for key in &keys[..if operation.needs_a_secret() { 1 } else { 2 }] {
+    let manages = |operation: &Operation| !operation.evaluates() && !operation.ingests();
+    for operation in OPERATIONS.into_iter().filter(manages) {
+        for key in [&service.token, &service.secret] {
+            if key == &service.secret && (operation.delivers() || operation.needs_a_secret()) {
+                continue;
+            }
             for project in ["1", "@current", "999999"] {
                 let verdict = service.attempt(operation, Some(key), project, flag).await;
                 assert_eq!(
@@ -233,6 +243,29 @@ async fn project_tokens_and_secrets_evaluate_their_own_project_alone(service: &S
             let verdict = service.attempt(operation, Some(key), &other.to_string(), 0).await;
             assert_eq!(verdict, elsewhere, "{operation:?}");
         }
+    }
+}
+
+async fn project_secrets_open_what_is_delivered_in_their_own_project_alone(service: &Service) {
+    let flag = everyones(service).await;
+    let (other, token) = service.new_project("Other");
+    let detail = format!("API key does not have access to the requested project: ID {other}.");
+    let elsewhere = Verdict::new(403, "permission_denied", &detail);
+    for operation in OPERATIONS.into_iter().filter(|operation| operation.delivers()) {
+        for project in ["1", "@current"] {
+            let verdict = service.attempt(operation, Some(&service.secret), project, flag).await;
+            assert_eq!(verdict.status, 200, "{operation:?} {project}");
+        }
+        let other = other.to_string();
+        let verdict = service.attempt(operation, Some(&service.secret), &other, flag).await;
+        assert_eq!(verdict, elsewhere, "{operation:?}");
+    }
+    let own = &service.token;
+    for (project, sent) in [("@current", &token), (&*other.to_string(), own)] {
+        let path =
+            format!("/api/projects/{project}/feature_flags/{flag}/remote_config/?token={sent}");
+        let answer = service.call(Method::GET, &path, Some(&service.secret), None).await;
+        assert_eq!(answer.error(), (403, "permission_denied".into(), detail.clone()), "{path}");
     }
 }
 

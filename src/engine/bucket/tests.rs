@@ -6,10 +6,10 @@ use crate::engine::fixtures::{items, vectors};
 #[test]
 fn known_identifiers_hash_to_known_places() {
     let cases = [
-        ("a rollout", for_rollout("beta-search", "user-17"), 0.009101217133290002),
-        ("a rollout of the empty identifier", for_rollout("beta-search", ""), 0.0),
-        ("a variant of the empty identifier", for_variant("beta-search", ""), 0.0),
-        ("a variant", for_variant("checkout-layout", "user-61"), 0.5698252224547713),
+        ("a rollout", for_rollout("beta-search.", "user-17"), 0.009101217133290002),
+        ("a rollout of the empty identifier", for_rollout("beta-search.", ""), 0.0),
+        ("a variant of the empty identifier", for_variant("beta-search.", ""), 0.0),
+        ("a variant", for_variant("checkout-layout.", "user-61"), 0.5698252224547713),
         ("a holdout", for_holdout("some_distinct_id"), 0.7270002403585725),
         ("another holdout", for_holdout("test-identifier"), 0.4493881716040236),
         ("a holdout of the empty identifier", for_holdout(""), 0.9268829483920294),
@@ -26,7 +26,7 @@ fn hash_vectors_come_out_to_the_last_bit() {
         let text = |key: &str| vector[key].as_str().expect("a text");
         let identifier =
             vector["identifier_before_truncation"].as_str().unwrap_or(text("identifier"));
-        let hash = fraction(&[text("prefix"), cut(identifier), text("salt")]);
+        let hash = fraction([text("prefix"), cut(identifier), text("salt")]);
         assert_eq!(
             format!("{:016x}", hash.to_bits()),
             text("hash01_binary64_hex"),

@@ -1,11 +1,12 @@
 //! A project's cohorts, and who is in them.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Body, Cohort, Leaf, Node};
 use crate::engine::dependency::Graph;
+use crate::engine::lookup::Map;
 use crate::engine::property::Terms;
 use crate::engine::reason::Failure;
 use crate::engine::subject::Subject;
@@ -14,7 +15,7 @@ use crate::engine::subject::Subject;
 #[derive(Debug)]
 pub(in crate::engine) struct CohortSet {
     cohorts: Vec<Arc<Cohort>>,
-    positions: HashMap<i64, usize>,
+    positions: Map<i64, usize>,
     graph: Graph,
     traits: Vec<Traits>,
     /// For each cohort, the static ones that decide who is in it.
@@ -43,7 +44,7 @@ pub(in crate::engine) type Memberships = RefCell<Vec<Option<bool>>>;
 
 impl CohortSet {
     pub(in crate::engine) fn new(cohorts: Vec<Arc<Cohort>>) -> Self {
-        let positions: HashMap<i64, usize> =
+        let positions: Map<i64, usize> =
             cohorts.iter().enumerate().map(|(at, cohort)| (cohort.id, at)).collect();
         let leaves: Vec<Vec<&Leaf>> = cohorts.iter().map(|cohort| cohort.leaves()).collect();
         let nested = |leaf: &&Leaf| match leaf {
@@ -147,17 +148,18 @@ impl CohortSet {
         known: &mut Vec<Option<bool>>,
     ) -> bool {
         known.resize(self.cohorts.len(), None);
-        let mut evaluate = |at: usize| {
+        let evaluate = |at: usize, known: &mut Vec<Option<bool>>| {
             let scope = Scope { set: self, subject, terms, known };
             let is_member = known[at].unwrap_or_else(|| scope.is_member(&self.cohorts[at]));
             *known[at].insert(is_member)
         };
         if !self.graph.reads(at).is_empty() {
-            for read in self.graph.required(self.graph.reads(at).iter().copied()) {
-                evaluate(read);
+            let reads = self.graph.reads(at).iter().copied();
+            for read in self.graph.required_beyond(|at| known[at].is_some(), reads) {
+                evaluate(read, known);
             }
         }
-        evaluate(at)
+        evaluate(at, known)
     }
 }
 
@@ -174,7 +176,7 @@ impl Traits {
 fn own_traits(
     cohort: &Cohort,
     leaves: &[&Leaf],
-    positions: &HashMap<i64, usize>,
+    positions: &Map<i64, usize>,
     is_cyclic: bool,
 ) -> Traits {
     let is_lost = |leaf: &&Leaf| matches!(leaf, Leaf::Cohort(id, _) if !positions.contains_key(id));

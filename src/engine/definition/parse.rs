@@ -23,6 +23,7 @@ pub(super) fn rules(source: &FlagSource<'_>) -> Result<Rules, Malformed> {
     let by_device = source.bucketing_identifier == Some("device_id");
     let conditions = conditions(filters, aggregation)?;
     Ok(Rules {
+        prefix: bucket::prefix(source.key),
         dependencies: dependencies(&conditions),
         conditions,
         variants: variants(filters, &payloads)?,

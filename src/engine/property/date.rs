@@ -5,7 +5,7 @@
 //! zone are at hand.
 
 use chrono::{
-    DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc,
+    DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc,
 };
 use serde_json::Value;
 
@@ -140,7 +140,16 @@ impl Unit {
     /// months before 31 March is 28 or 29 January.
     fn before(self, wall: NaiveDateTime, count: u32) -> Option<NaiveDateTime> {
         let steps = |months| {
-            (0..count).try_fold(wall, |wall, _| wall.checked_sub_months(Months::new(months)))
+            let mut wall = wall;
+            for left in (1..=count).rev() {
+                // Every month has 28 days, so that nothing is clamped any more.
+                let step = if wall.day() <= 28 { left } else { 1 };
+                wall = wall.checked_sub_months(Months::new(months * step))?;
+                if step == left {
+                    break;
+                }
+            }
+            Some(wall)
         };
         match self {
             Self::Hour => wall.checked_sub_signed(TimeDelta::hours(count.into())),

@@ -1,16 +1,15 @@
 //! `exact` and `is_not`: membership in a list of values, or agreement in truth.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use super::{Matching, form};
+use crate::engine::lookup::Set;
 
 /// The values a filter accepts, ready to look a property up.
 #[derive(Debug)]
 pub(super) struct Equality {
     /// Lower-cased string forms.
-    accepted: HashSet<Box<str>>,
+    accepted: Set<Box<str>>,
     truth: Truth,
 }
 
@@ -31,8 +30,10 @@ impl Equality {
             Value::Array(elements) => elements.as_slice(),
             scalar => std::slice::from_ref(scalar),
         };
-        let accepted =
-            elements.iter().map(|element| form::lower(form::form(element)).into()).collect();
+        let accepted = elements
+            .iter()
+            .map(|element| form::lowered(form::form(element), |lower| lower.into()))
+            .collect();
         let truth = match filter {
             Value::Array(elements) if elements.is_empty() => Truth::Always,
             _ if is_boolean_like(filter) => Truth::Classic(is_truthy(filter)),
@@ -45,7 +46,7 @@ impl Equality {
         match (&self.truth, matching) {
             (Truth::Always, _) => is_truthy(property),
             (Truth::Classic(expected), Matching::Classic) => is_truthy(property) == *expected,
-            _ => self.accepted.contains(&*form::lower(form::form(property))),
+            _ => form::lowered(form::form(property), |lower| self.accepted.contains(lower)),
         }
     }
 }

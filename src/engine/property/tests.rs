@@ -3,7 +3,14 @@ use serde_json::json;
 use super::*;
 use crate::engine::fixtures::{at, now};
 
-const UTC: Terms = Terms { now: DateTime::UNIX_EPOCH, zone: Tz::UTC, matching: Matching::Classic };
+fn utc() -> Terms {
+    Terms {
+        now: DateTime::UNIX_EPOCH,
+        zone: Tz::UTC,
+        matching: Matching::Classic,
+        work: Work::default(),
+    }
+}
 
 fn passes(operator: &str, filter: &Value, property: Option<&Value>, terms: &Terms) -> bool {
     PropertyTest::compile(operator, Some(filter)).expect("a known operator").passes(property, terms)
@@ -59,13 +66,13 @@ fn a_missing_property_satisfies_only_negative_operators() {
         "is_not_set",
     ];
     for operator in positive {
-        assert!(!passes(operator, &json!("1"), None, &UTC), "{operator}");
+        assert!(!passes(operator, &json!("1"), None, &utc()), "{operator}");
     }
     for operator in negative {
-        assert!(passes(operator, &json!("1"), None, &UTC), "{operator}");
+        assert!(passes(operator, &json!("1"), None, &utc()), "{operator}");
         let expected = operator == "is_not_set";
         assert_eq!(
-            passes(operator, &Value::Null, None, &UTC),
+            passes(operator, &Value::Null, None, &utc()),
             expected,
             "{operator} without a value"
         );
@@ -83,7 +90,7 @@ fn without_a_filter_value_only_presence_is_tested() {
             ("is_not", json!(null), json!("x"), false),
             ("not_icontains", json!(null), json!("x"), false),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -120,7 +127,7 @@ fn exact_compares_lower_cased_string_forms() {
             ("exact", json!(["a"]), json!(["a", "b"]), false),
             ("exact", json!("{\"a\":1,\"b\":2}"), json!({"b": 2, "a": 1}), true),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -142,13 +149,13 @@ fn classic_matching_compares_truth_where_the_filter_is_boolean_like() {
             ("is_not", json!(false), json!("banana"), false),
             ("exact", json!(["true", "x"]), json!("X"), true),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
 #[test]
 fn explicit_matching_takes_booleans_as_values() {
-    let terms = Terms { matching: Matching::from_version(2), ..UTC };
+    let terms = Terms { matching: Matching::from_version(2), ..utc() };
     check(
         &[
             ("exact", json!(false), json!("banana"), false),
@@ -182,7 +189,7 @@ fn the_contains_family_folds_ascii_case_only() {
             ("not_icontains_multi", json!([]), json!("ann"), true),
             ("not_icontains_multi", json!(["x", "nn"]), json!("ann"), false),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -203,7 +210,7 @@ fn patterns_search_and_refuse_to_run_away() {
             ("regex", json!(r"^(a|a)*\1$(?=x)"), json!(endless), false),
             ("not_regex", json!(r"^(a|a|b\1)+$(?<=x)"), json!(endless), false),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -223,7 +230,7 @@ fn numbers_compare_as_numbers() {
             ("gt", json!("NaN"), json!(5), false),
             ("lte", json!(5), json!("NaN"), false),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -245,7 +252,7 @@ fn between_includes_both_ends_and_refuses_a_filter_that_is_no_range() {
             ("not_between", json!([1]), json!(3), false),
             ("not_between", json!(1), json!(3), false),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -265,7 +272,7 @@ fn versions_compare_as_semver_however_they_are_written() {
             ("semver_neq", json!("one"), json!("1.0.0"), false),
             ("semver_eq", json!("v 1.0 "), json!("1.0.0"), true),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -288,7 +295,7 @@ fn version_ranges_follow_cargo() {
             ("semver_wildcard", json!("1.*.3"), json!("1.2.3"), false),
             ("semver_wildcard", json!("1.2"), json!("1.2.0"), false),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
@@ -322,21 +329,21 @@ fn dates_compare_as_instants_however_they_are_written() {
             ("is_date_before", json!("2024-01-01"), json!("-inf"), false),
             ("is_date_before", json!("2024-01-01"), json!("NaN"), false),
         ],
-        &UTC,
+        &utc(),
     );
 }
 
 #[test]
 fn relative_dates_go_back_on_the_projects_wall_clock() {
-    let utc = Terms { now: now(), ..UTC };
-    let new_york = Terms { zone: Tz::America__New_York, ..utc };
-    let leap = Terms { now: at("2024-02-29T12:00:00Z"), ..UTC };
+    let at_noon = Terms { now: now(), ..utc() };
+    let new_york = Terms { now: now(), zone: Tz::America__New_York, ..utc() };
+    let leap = Terms { now: at("2024-02-29T12:00:00Z"), ..utc() };
     let cases = [
-        ("hours", "2h", &utc, "2024-03-31T10:00:00Z", true),
-        ("a sign changes nothing", "-2h", &utc, "2024-03-31T10:00:00Z", true),
-        ("days", "7d", &utc, "2024-03-24T12:00:00Z", true),
-        ("weeks", "1w", &utc, "2024-03-24T12:00:00Z", true),
-        ("months clamp at every step", "2m", &utc, "2024-01-29T12:00:00Z", true),
+        ("hours", "2h", &at_noon, "2024-03-31T10:00:00Z", true),
+        ("a sign changes nothing", "-2h", &at_noon, "2024-03-31T10:00:00Z", true),
+        ("days", "7d", &at_noon, "2024-03-24T12:00:00Z", true),
+        ("weeks", "1w", &at_noon, "2024-03-24T12:00:00Z", true),
+        ("months clamp at every step", "2m", &at_noon, "2024-01-29T12:00:00Z", true),
         ("so do years", "4y", &leap, "2020-02-28T12:00:00Z", true),
         (
             "days across a clock change keep the time of day",
@@ -345,22 +352,22 @@ fn relative_dates_go_back_on_the_projects_wall_clock() {
             "2024-03-01T13:00:00Z",
             true,
         ),
-        ("five digits are too many", "10000d", &utc, "1996-11-13T12:00:00Z", false),
-        ("there are no minutes or seconds", "5s", &utc, "2024-03-31T11:59:55Z", false),
+        ("five digits are too many", "10000d", &at_noon, "1996-11-13T12:00:00Z", false),
+        ("there are no minutes or seconds", "5s", &at_noon, "2024-03-31T11:59:55Z", false),
     ];
     for (name, filter, terms, expected, holds) in cases {
         let got = passes("is_date_exact", &json!(filter), Some(&json!(expected)), terms);
         assert_eq!(got, holds, "{name}");
     }
     assert!(
-        passes("is_date_before", &json!("1d"), Some(&json!("3d")), &utc),
+        passes("is_date_before", &json!("1d"), Some(&json!("3d")), &at_noon),
         "properties may be relative too"
     );
 }
 
 #[test]
 fn naive_times_are_read_in_the_projects_zone() {
-    let terms = Terms { zone: Tz::America__New_York, ..UTC };
+    let terms = Terms { zone: Tz::America__New_York, ..utc() };
     let cases = [
         ("a date is a local midnight", "2024-07-01", "2024-07-01T04:00:00Z", true),
         ("an offset is honoured", "2024-07-01T00:00:00Z", "2024-07-01T00:00:00Z", true),
@@ -404,6 +411,6 @@ fn patterns_nested_too_deep_are_refused() {
             ("regex", json!(deep), json!("a"), false),
             ("regex", json!(backreferences), json!("aa"), false),
         ],
-        &UTC,
+        &utc(),
     );
 }

@@ -1,15 +1,8 @@
-//! Substrings, prefixes, suffixes and regular expressions.
+//! Substrings, prefixes and suffixes.
 
-use fancy_regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::form;
-
-/// Steps a pattern with look-around or back-references may backtrack.
-const BACKTRACK_LIMIT: usize = 10_000;
-
-/// Bytes a compiled pattern may take: `a{1000}{1000}` is refused, not built.
-const PATTERN_SIZE_BYTES: usize = 1 << 20;
 
 /// Where in the property the filter's text must stand.
 #[derive(Debug, Clone, Copy)]
@@ -42,30 +35,22 @@ impl Containment {
         }
     }
 
+    /// How often a property is read.
+    pub(super) fn readings(&self) -> u64 {
+        self.needles.len() as u64
+    }
+
     pub(super) fn hits(&self, property: &Value) -> bool {
-        let text = form::lower_ascii(form::form(property));
-        self.needles.iter().any(|needle| match self.place {
-            Place::Anywhere => text.contains(&**needle),
-            Place::Start => text.starts_with(&**needle),
-            Place::End => text.ends_with(&**needle),
+        form::ascii_lowered(form::form(property), |text| {
+            self.needles.iter().any(|needle| match self.place {
+                Place::Anywhere => text.contains(&**needle),
+                Place::Start => text.starts_with(&**needle),
+                Place::End => text.ends_with(&**needle),
+            })
         })
     }
 }
 
 fn needle(value: &Value) -> Box<str> {
-    form::lower_ascii(form::form(value)).into()
-}
-
-/// The filter's pattern, or none if it is no pattern or too large a one.
-pub(super) fn pattern(filter: &Value) -> Option<Regex> {
-    RegexBuilder::new(&form::form(filter))
-        .backtrack_limit(BACKTRACK_LIMIT)
-        .delegate_size_limit(PATTERN_SIZE_BYTES)
-        .build()
-        .ok()
-}
-
-/// Searches the property; none if the search ran out of steps.
-pub(super) fn search(pattern: &Regex, property: &Value) -> Option<bool> {
-    pattern.is_match(&*form::form(property)).ok()
+    form::ascii_lowered(form::form(value), |lower| lower.into())
 }

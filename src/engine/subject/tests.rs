@@ -88,7 +88,8 @@ fn ids_come_from_the_request_or_from_its_properties_but_are_never_empty() {
 
 #[test]
 fn a_long_distinct_id_is_cut_wherever_it_shows() {
-    let subject = Subject::new(&"x".repeat(300), Facts::default());
+    let long = "x".repeat(300);
+    let subject = Subject::new(&long, Facts::default());
     assert_eq!(subject.distinct_id().len(), 200);
     assert_eq!(subject.person_property("distinct_id"), Some(&json!("x".repeat(200))));
 }

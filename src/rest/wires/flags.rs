@@ -89,7 +89,8 @@ async fn evaluated(
     Ok(Json(Answer { shape, evaluation: &evaluation, stamp, config }).into_response())
 }
 
-fn packing<'a>(headers: &'a HeaderMap, query: &'a Query) -> Packing<'a> {
+/// How a request says that its body is packed.
+pub(super) fn packing<'a>(headers: &'a HeaderMap, query: &'a Query) -> Packing<'a> {
     Packing {
         content_type: text(headers, &CONTENT_TYPE),
         content_encoding: text(headers, &CONTENT_ENCODING),
@@ -105,6 +106,7 @@ fn scene(sent: &mut FlagsRequest, headers: &HeaderMap, query: &Query) -> Scene {
         evaluation_contexts: std::mem::take(&mut sent.evaluation_contexts),
         survey_only: query.is_true("only_evaluate_survey_feature_flags"),
         only_sent_properties: query.is_true("only_use_override_person_properties"),
+        encrypted_too: false,
     }
 }
 

@@ -5,7 +5,7 @@ use http::Uri;
 use crate::sdk::protocol::is_true;
 
 /// The query parameters, an empty one counting as absent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {

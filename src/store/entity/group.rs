@@ -19,6 +19,8 @@ pub struct Model {
     pub group_key: String,
     /// JSON object.
     pub properties: String,
+    /// JSON object: the times that decided each property, as `model::property_history` has it.
+    pub property_times: String,
     /// When the row was made.
     pub created_at: DateTimeUtc,
     /// When `properties` last changed.

@@ -17,7 +17,11 @@ pub struct Model {
     pub properties: String,
     /// What searches look in: `email` and `name` of `properties`, in lower case.
     pub search_text: String,
-    /// When the row was made.
+    /// JSON object: the times that decided each property, as `model::property_history` has it.
+    pub property_times: String,
+    /// Whether they were joined with another id before; such a person is not merged into another.
+    pub is_identified: bool,
+    /// When they were first known.
     pub created_at: DateTimeUtc,
     /// When `properties` last changed.
     pub updated_at: DateTimeUtc,

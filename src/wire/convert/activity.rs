@@ -1,12 +1,39 @@
-//! Activity rows on their way out to gRPC.
+//! Activity rows on their way out to gRPC, and what they are narrowed to on its way in.
 
 use serde_json::Value;
 
-use super::values::{timestamp, to_struct, to_wire};
+use super::values::{instant_text, timestamp, to_struct, to_wire};
 use crate::{
-    model::activity::Activity,
-    wire::v1::{ActivityDetail, ActivityEntry, ActivityUser, Change, Trigger},
+    model::{activity::Activity, json::Object},
+    wire::v1::{
+        ActivityDetail, ActivityEntry, ActivityUser, Change, ListActivityRequest,
+        ListFeatureFlagActivityRequest, Trigger,
+    },
 };
+
+/// What rows are narrowed to, as a query says it.
+#[must_use]
+pub fn activity_filter(request: ListActivityRequest) -> Object {
+    let fields = [
+        ("user_id", request.user_id.map(Value::from)),
+        ("activity", request.activity.map(Value::from)),
+        ("since", request.since.map(instant_text)),
+        ("until", request.until.map(instant_text)),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// As [`activity_filter`], for the rows about one flag.
+#[must_use]
+pub fn flag_activity_filter(request: ListFeatureFlagActivityRequest) -> Object {
+    activity_filter(ListActivityRequest {
+        user_id: request.user_id,
+        activity: request.activity,
+        since: request.since,
+        until: request.until,
+        ..ListActivityRequest::default()
+    })
+}
 
 /// A row as a message.
 #[must_use]

@@ -13,7 +13,9 @@ use crate::{
         shown::ShownFlag,
         status::Status,
     },
-    wire::v1::{DependentFlag, ExperimentMetadata, FeatureFlag, FeatureFlagStatus, User},
+    wire::v1::{
+        DependentFlag, ExperimentMetadata, FeatureFlag, FeatureFlagStatus, MinimalFeatureFlag, User,
+    },
 };
 
 /// A shown flag as a message.
@@ -64,6 +66,27 @@ pub fn flag(shown: ShownFlag) -> FeatureFlag {
     }
 }
 
+/// What a list of the caller's own values shows of a flag.
+#[must_use]
+pub fn minimal_flag(shown: ShownFlag) -> MinimalFeatureFlag {
+    let flag = shown.flag;
+    MinimalFeatureFlag {
+        id: flag.id,
+        team_id: flag.project_id,
+        name: flag.name,
+        key: flag.key,
+        filters: Some(filters::to_message(&flag.filters)),
+        filters_json: flag.filters.to_string(),
+        deleted: flag.deleted,
+        active: flag.active,
+        ensure_experience_continuity: flag.ensure_experience_continuity,
+        version: flag.version,
+        evaluation_runtime: flag.evaluation_runtime,
+        bucketing_identifier: flag.bucketing_identifier,
+        evaluation_contexts: flag.evaluation_contexts,
+    }
+}
+
 /// A flag that reads another, in short.
 #[must_use]
 pub fn dependent(flag: flag::FeatureFlag) -> DependentFlag {
@@ -82,7 +105,9 @@ fn summary(link: &Link) -> Struct {
     link.to_json().as_object().map(to_struct).unwrap_or_default()
 }
 
-fn status(status: Status) -> FeatureFlagStatus {
+/// A flag's state as a message.
+#[must_use]
+pub fn status(status: Status) -> FeatureFlagStatus {
     match status {
         Status::Active => FeatureFlagStatus::Active,
         Status::Stale => FeatureFlagStatus::Stale,

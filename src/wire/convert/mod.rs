@@ -1,9 +1,11 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod bulk;
 mod dashboard;
 mod definitions;
 mod directory;
+mod event;
 mod filter;
 mod filters;
 mod flag;
@@ -11,13 +13,17 @@ mod input;
 mod mask;
 mod project;
 mod values;
+mod version;
 
-pub use activity::activity;
+pub use activity::{activity, activity_filter, flag_activity_filter};
+pub use bulk::{deletion_body, ids_body, rollout, tags_body};
 pub use dashboard::dashboard;
 pub use definitions::definitions;
 pub use directory::{cohort, created_cohort, group, group_type, person, updated_cohort};
+pub use event::event;
 pub use filter::{list_filter, matching_filter};
-pub use flag::{dependent, flag};
+pub use flag::{dependent, flag, minimal_flag, status};
 pub use input::{FlagInput, created, updated};
 pub use project::{project, project_update};
-pub use values::{object_from_struct, timestamp};
+pub use values::{object_from_struct, timestamp, to_wire as value};
+pub use version::{version, version_summary};

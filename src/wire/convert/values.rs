@@ -17,7 +17,8 @@ use crate::model::{
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// JSON as a message value.
-pub(super) fn to_wire(value: &Value) -> Wire {
+#[must_use]
+pub fn to_wire(value: &Value) -> Wire {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
         Value::Bool(value) => Kind::BoolValue(*value),

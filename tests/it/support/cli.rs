@@ -133,6 +133,12 @@ impl Running {
         given.unwrap_or_else(|| panic!("no {name} in {line}")).to_owned()
     }
 
+    /// Ends it with SIGKILL, which gives it no time for anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        ended(&mut self.child);
+    }
+
     /// Ends it as an orchestrator does, and gives its exit status and all of its output.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String, String) {
         let id = self.child.id().to_string();

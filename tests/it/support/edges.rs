@@ -57,10 +57,31 @@ impl Failure {
     pub(crate) fn of_rest(status: u16, body: &Value) -> Self {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         let attr = body["attr"].as_str().map(str::to_owned);
-        Self { status, kind: text("type"), code: text("code"), detail: text("detail"), attr }
+        let detail = if body["error"].is_string() { text("error") } else { text("detail") };
+        Self { status, kind: text("type"), code: text("code"), detail, attr }
     }
 
+    /// What the REST body would say, as the details tell its shape.
     pub(crate) fn of_grpc(status: &Status) -> Self {
+        let told = Self::told(status);
+        match said(status, "body").as_deref() {
+            Some("envelope") => told,
+            Some("empty") => Self::bare(told.status, ""),
+            _ => Self::bare(told.status, &told.detail),
+        }
+    }
+
+    /// A body of one sentence, or of none.
+    pub(crate) fn bare(status: u16, detail: &str) -> Self {
+        Self { status, kind: String::new(), code: String::new(), detail: detail.into(), attr: None }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        let (kind, code) = ("invalid_request".into(), "not_found".into());
+        Self { kind, code, ..Self::bare(404, "Not found.") }
+    }
+
+    fn told(status: &Status) -> Self {
         Self {
             status: said(status, "http_status").unwrap_or_default().parse().unwrap_or_default(),
             kind: said(status, "type").unwrap_or_default(),
@@ -209,4 +230,9 @@ fn message(body: &Value) -> Option<FeatureFlagInput> {
 
 fn instant(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
+}
+
+/// A list of texts; `None` when it is anything else, which a message of texts cannot say.
+pub(crate) fn texts(list: &Value) -> Option<Vec<String>> {
+    list.as_array()?.iter().map(|item| Some(item.as_str()?.to_owned())).collect()
 }

@@ -4,7 +4,7 @@ use flagstaff::wire::v1::{
     FeatureFlagInput, directory_service_client::DirectoryServiceClient,
     evaluation_service_client::EvaluationServiceClient,
     feature_flag_service_client::FeatureFlagServiceClient,
-    project_service_client::ProjectServiceClient,
+    ingest_service_client::IngestServiceClient, project_service_client::ProjectServiceClient,
 };
 use prost_types::FieldMask;
 use tonic::{
@@ -50,6 +50,10 @@ impl Service {
 
     pub(crate) fn evaluation_as(&self, key: Option<&str>) -> EvaluationServiceClient<Authorized> {
         EvaluationServiceClient::new(self.channel(key))
+    }
+
+    pub(crate) fn ingestion_as(&self, key: Option<&str>) -> IngestServiceClient<Authorized> {
+        IngestServiceClient::new(self.channel(key))
     }
 
     pub(crate) fn directory_as(&self, key: Option<&str>) -> DirectoryServiceClient<Authorized> {

@@ -4,6 +4,7 @@
 pub(crate) mod cli;
 pub(crate) mod directory;
 pub(crate) mod edges;
+pub(crate) mod events;
 pub(crate) mod grpc;
 pub(crate) mod operations;
 pub(crate) mod postgres;
@@ -88,6 +89,7 @@ impl Service {
         Self::on_sqlite_with(&[]).await
     }
 
+    /// As [`Self::on_sqlite`], with these settings.
     pub(crate) async fn on_sqlite_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = sqlite_url(&folder, "flagstaff.db");
@@ -144,6 +146,12 @@ impl Service {
             server,
             _home: home,
         }
+    }
+
+    /// What is measured, as Prometheus reads it.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.server.ops_address);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
     }
 
     pub(crate) async fn stop(self) {

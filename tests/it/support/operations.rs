@@ -2,15 +2,21 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    AddCohortMembersRequest, BatchEvaluateFlagsRequest, CreateCohortRequest,
-    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
-    DeletePersonRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
-    EvaluationSubject, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest,
-    GetFlagDefinitionsRequest, GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest,
-    GetProjectRequest, ListActivityRequest, ListCohortsRequest, ListFeatureFlagActivityRequest,
-    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest, ListPersonsRequest,
-    RemoveCohortMembersRequest, UpdateCohortRequest, UpdateFeatureFlagRequest,
-    UpdateProjectRequest,
+    AddCohortMembersRequest, ArchiveFeatureFlagRequest, BatchEvaluateFlagsRequest,
+    BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
+    CreateCohortRequest, CreateFeatureFlagRequest, CreateUsageDashboardRequest,
+    DeleteFeatureFlagRequest, DeletePersonRequest, DisableFeatureFlagRequest,
+    EnableFeatureFlagRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest,
+    EvaluateFlagsRequest, EvaluationSubject, Event, GetCohortRequest, GetDashboardRequest,
+    GetEvaluationReasonsRequest, GetFeatureFlagRequest, GetFeatureFlagStatusRequest,
+    GetFeatureFlagVersionRequest, GetFlagDefinitionsRequest, GetGroupRequest,
+    GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest, GetRemoteConfigRequest,
+    IngestEventsRequest, ListActivityRequest, ListCohortsRequest, ListDependentFlagsRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
+    ListGroupTypesRequest, ListGroupsRequest, ListMatchingFeatureFlagIdsRequest,
+    ListMyFlagsRequest, ListPersonsRequest, RemoveCohortMembersRequest,
+    RestoreFeatureFlagVersionRequest, UnarchiveFeatureFlagRequest, UpdateCohortRequest,
+    UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -34,13 +40,29 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 52] = [
+pub(crate) const OPERATIONS: [Operation; 85] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
     needs("feature_flag:write", "PATCH feature_flags/{id}/"),
     needs("feature_flag:write", "PUT feature_flags/{id}/"),
     needs("feature_flag:write", "DELETE feature_flags/{id}/"),
+    needs("feature_flag:read", "GET feature_flags/matching_ids/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/dependent_flags/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/enable/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/disable/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/archive/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/unarchive/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/status/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/remote_config/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/versions/"),
+    needs("feature_flag:read", "GET feature_flags/{id}/versions/1/"),
+    needs("feature_flag:write", "POST feature_flags/{id}/restore/"),
+    needs("feature_flag:read", "GET feature_flags/evaluation_reasons/?distinct_id=somebody"),
+    needs("feature_flag:read", "GET feature_flags/my_flags/"),
+    needs("feature_flag:read", "POST feature_flags/bulk_keys/"),
+    needs("feature_flag:write", "POST feature_flags/bulk_delete/"),
+    needs("feature_flag:write", "POST feature_flags/bulk_update_tags/"),
     needs("feature_flag:write", "POST feature_flags/{id}/enrich_usage_dashboard/"),
     needs("feature_flag:write", "POST feature_flags/{id}/dashboard/"),
     // The first flag's dashboard has the flag's own number.
@@ -64,6 +86,22 @@ pub(crate) const OPERATIONS: [Operation; 52] = [
     needs("feature_flag:read", "GetFeatureFlag"),
     needs("feature_flag:write", "UpdateFeatureFlag"),
     needs("feature_flag:write", "DeleteFeatureFlag"),
+    needs("feature_flag:read", "ListMatchingFeatureFlagIds"),
+    needs("feature_flag:read", "ListDependentFlags"),
+    needs("feature_flag:write", "EnableFeatureFlag"),
+    needs("feature_flag:write", "DisableFeatureFlag"),
+    needs("feature_flag:write", "ArchiveFeatureFlag"),
+    needs("feature_flag:write", "UnarchiveFeatureFlag"),
+    needs("feature_flag:read", "GetFeatureFlagStatus"),
+    needs("feature_flag:read", "GetRemoteConfig"),
+    needs("feature_flag:read", "ListFeatureFlagVersions"),
+    needs("feature_flag:read", "GetFeatureFlagVersion"),
+    needs("feature_flag:write", "RestoreFeatureFlagVersion"),
+    needs("feature_flag:read", "GetEvaluationReasons"),
+    needs("feature_flag:read", "ListMyFlags"),
+    needs("feature_flag:read", "BulkGetFeatureFlagKeys"),
+    needs("feature_flag:write", "BulkDeleteFeatureFlags"),
+    needs("feature_flag:write", "BulkUpdateFeatureFlagTags"),
     needs("feature_flag:write", "EnrichUsageDashboard"),
     needs("feature_flag:write", "CreateUsageDashboard"),
     needs("feature_flag:read", "GetDashboard"),
@@ -86,6 +124,7 @@ pub(crate) const OPERATIONS: [Operation; 52] = [
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
     needs("feature_flag:read", "BatchEvaluateFlags"),
+    needs("person:write", "IngestEvents"),
     needs("feature_flag:read", "GetLocalEvaluation"),
     needs("feature_flag:read", "GetFlagDefinitions"),
 ];
@@ -102,6 +141,16 @@ impl Operation {
         self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
     }
 
+    /// Whether it takes events, which is open to project tokens too.
+    pub(crate) fn ingests(self) -> bool {
+        self.name.starts_with("Ingest")
+    }
+
+    /// Whether it delivers to programs, so that a project's secret opens it like a key.
+    pub(crate) fn delivers(self) -> bool {
+        self.name.contains("remote_config") || self.name == "GetRemoteConfig"
+    }
+
     /// Whether it opens to project secrets, and to no public token.
     pub(crate) fn needs_a_secret(self) -> bool {
         let rpcs = ["GetLocalEvaluation", "GetFlagDefinitions"];
@@ -114,7 +163,17 @@ impl Operation {
             "GetFeatureFlag",
             "UpdateFeatureFlag",
             "DeleteFeatureFlag",
+            "ListDependentFlags",
+            "EnableFeatureFlag",
+            "DisableFeatureFlag",
+            "ArchiveFeatureFlag",
+            "UnarchiveFeatureFlag",
+            "GetFeatureFlagStatus",
+            "GetRemoteConfig",
             "ListFeatureFlagActivity",
+            "ListFeatureFlagVersions",
+            "GetFeatureFlagVersion",
+            "RestoreFeatureFlagVersion",
             "EnrichUsageDashboard",
             "CreateUsageDashboard",
             "GetDashboard",
@@ -219,6 +278,54 @@ impl Service {
             "DeleteFeatureFlag" => {
                 call!(flags.delete_feature_flag(DeleteFeatureFlagRequest { id }))
             }
+            "ListMatchingFeatureFlagIds" => {
+                call!(flags.list_matching_feature_flag_ids(ListMatchingFeatureFlagIdsRequest {}))
+            }
+            "ListDependentFlags" => {
+                call!(flags.list_dependent_flags(ListDependentFlagsRequest { id }))
+            }
+            "EnableFeatureFlag" => {
+                call!(flags.enable_feature_flag(EnableFeatureFlagRequest { id }))
+            }
+            "DisableFeatureFlag" => {
+                call!(flags.disable_feature_flag(DisableFeatureFlagRequest { id }))
+            }
+            "ArchiveFeatureFlag" => {
+                call!(flags.archive_feature_flag(ArchiveFeatureFlagRequest { id }))
+            }
+            "UnarchiveFeatureFlag" => {
+                call!(flags.unarchive_feature_flag(UnarchiveFeatureFlagRequest { id }))
+            }
+            "GetFeatureFlagStatus" => {
+                call!(flags.get_feature_flag_status(GetFeatureFlagStatusRequest { id }))
+            }
+            "GetRemoteConfig" => {
+                let id = id.to_string();
+                call!(flags.get_remote_config(GetRemoteConfigRequest { id }))
+            }
+            "ListFeatureFlagVersions" => {
+                call!(flags.list_feature_flag_versions(ListFeatureFlagVersionsRequest { id }))
+            }
+            "GetFeatureFlagVersion" => {
+                call!(flags.get_feature_flag_version(GetFeatureFlagVersionRequest { id }))
+            }
+            "RestoreFeatureFlagVersion" => {
+                call!(flags.restore_feature_flag_version(RestoreFeatureFlagVersionRequest { id }))
+            }
+            "GetEvaluationReasons" => {
+                let distinct_id = "somebody".into();
+                call!(flags.get_evaluation_reasons(GetEvaluationReasonsRequest { distinct_id }))
+            }
+            "ListMyFlags" => call!(flags.list_my_flags(ListMyFlagsRequest {})),
+            "BulkGetFeatureFlagKeys" => {
+                call!(flags.bulk_get_feature_flag_keys(BulkGetFeatureFlagKeysRequest {}))
+            }
+            "BulkDeleteFeatureFlags" => {
+                call!(flags.bulk_delete_feature_flags(BulkDeleteFeatureFlagsRequest {}))
+            }
+            "BulkUpdateFeatureFlagTags" => {
+                call!(flags.bulk_update_feature_flag_tags(BulkUpdateFeatureFlagTagsRequest {}))
+            }
             "EnrichUsageDashboard" => {
                 call!(flags.enrich_usage_dashboard(EnrichUsageDashboardRequest { id }))
             }
@@ -270,6 +377,12 @@ impl Service {
             "BatchEvaluateFlags" => {
                 let subjects = Vec::from_iter(subject);
                 call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
+            }
+            "IngestEvents" => {
+                let mut ingestion = self.ingestion_as(key);
+                let event =
+                    Event { event: "x".into(), distinct_id: "u".into(), ..Default::default() };
+                call!(ingestion.ingest_events(IngestEventsRequest { events: vec![event] }))
             }
             other => panic!("{other} is not called here yet"),
         }

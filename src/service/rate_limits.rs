@@ -1,0 +1,164 @@
+//! How often one credential may call the operations that have a limit
+//! (management-api 1.5).
+//!
+//! A limit is exact: so many calls in any sixty seconds, and the wait that a
+//! refusal tells is the time until the oldest of them is a minute past. (A
+//! bucket that refills as it empties would let twice as many through in the
+//! first minute.) Each replica counts for itself. Only credentials that are
+//! known are counted, so strangers cannot fill the memory; what is kept of
+//! them is bounded too, and forgotten after an idle minute.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use moka::sync::Cache;
+
+use crate::model::{
+    caller::{Caller, CredentialKind},
+    error::{Error, Result},
+};
+
+const WINDOW: TimeDelta = TimeDelta::minutes(1);
+const MOST_CREDENTIALS: u64 = 10_000;
+
+/// The operations with a limit, each counted by itself.
+#[allow(dead_code, reason = "definitions and test evaluations count their calls when they come")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Limited {
+    /// What remote configurations deliver.
+    RemoteConfig,
+    /// Definitions for evaluation in the caller's process, on all of their paths.
+    Definitions,
+    /// Evaluations for a test, which read the past.
+    TestEvaluation,
+}
+
+impl Limited {
+    /// Calls a minute.
+    const fn most(self) -> usize {
+        match self {
+            Self::RemoteConfig | Self::Definitions => 600,
+            Self::TestEvaluation => 240,
+        }
+    }
+}
+
+type Key = (Limited, CredentialKind, i64);
+
+/// The calls of the last minute, oldest first.
+type Calls = Arc<Mutex<VecDeque<DateTime<Utc>>>>;
+
+/// Knows who called what in the last minute. Clones share what they know.
+#[derive(Clone, Debug)]
+pub(crate) struct RateLimits(Option<Cache<Key, Calls>>);
+
+impl RateLimits {
+    /// Nobody is refused.
+    pub(crate) const fn off() -> Self {
+        Self(None)
+    }
+
+    /// The documented limits.
+    pub(crate) fn on() -> Self {
+        let calls = Cache::builder()
+            .max_capacity(MOST_CREDENTIALS)
+            .time_to_idle(WINDOW.to_std().unwrap_or(Duration::from_secs(60)));
+        Self(Some(calls.build()))
+    }
+
+    /// Counts a call.
+    ///
+    /// # Errors
+    ///
+    /// `Throttled`, with the time to wait, for one too many; it is not counted.
+    pub(crate) fn count(
+        &self,
+        limited: Limited,
+        caller: &Caller,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let Some(known) = &self.0 else { return Ok(()) };
+        let key = (limited, caller.kind, caller.credential_id);
+        let calls = known.get_with(key, Calls::default);
+        let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        while calls.front().is_some_and(|oldest| *oldest + WINDOW <= now) {
+            calls.pop_front();
+        }
+        match calls.front().filter(|_| calls.len() >= limited.most()) {
+            Some(oldest) => {
+                let wait = (*oldest + WINDOW - now).min(WINDOW);
+                Err(Error::throttled(wait.to_std().unwrap_or_default()))
+            }
+            None => {
+                calls.push_back(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::caller::Reach;
+
+    fn caller(credential_id: i64) -> Caller {
+        Caller {
+            kind: CredentialKind::ProjectSecret,
+            credential_id,
+            organization_id: 1,
+            user_id: None,
+            reach: Reach::Organization,
+            scopes: Vec::new(),
+        }
+    }
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis)
+    }
+
+    #[test]
+    fn as_many_as_the_limit_pass_in_any_minute_and_no_more() {
+        let (limits, caller) = (RateLimits::on(), caller(1));
+        let count = |millis| limits.count(Limited::RemoteConfig, &caller, at(millis));
+        for call in 0..600 {
+            assert!(count(call * 50).is_ok(), "{call}");
+        }
+        let refused = count(30_000).unwrap_err();
+        assert_eq!(refused.detail, "Request was throttled. Expected available in 30 seconds.");
+        assert!(count(59_999).is_err(), "a refusal is not counted, and does not help either");
+        assert!(count(60_000).is_ok(), "the first is a minute past");
+        assert!(count(60_001).is_err());
+        assert!(count(60_050).is_ok(), "and then the second");
+    }
+
+    #[test]
+    fn credentials_and_operations_are_counted_apart() {
+        let (limits, one, other) = (RateLimits::on(), caller(1), caller(2));
+        for _ in 0..240 {
+            limits.count(Limited::TestEvaluation, &one, at(0)).unwrap();
+        }
+        assert!(limits.count(Limited::TestEvaluation, &one, at(0)).is_err());
+        assert!(limits.count(Limited::Definitions, &one, at(0)).is_ok());
+        assert!(limits.count(Limited::TestEvaluation, &other, at(0)).is_ok());
+        let personal = Caller { kind: CredentialKind::Personal, ..one };
+        assert!(limits.count(Limited::TestEvaluation, &personal, at(0)).is_ok());
+    }
+
+    #[test]
+    fn nobody_is_refused_with_limits_off_nor_for_long_by_a_clock_that_goes_back() {
+        for _ in 0..1_000 {
+            RateLimits::off().count(Limited::RemoteConfig, &caller(1), at(0)).unwrap();
+        }
+        let (limits, caller) = (RateLimits::on(), caller(1));
+        for _ in 0..600 {
+            limits.count(Limited::RemoteConfig, &caller, at(1_000_000)).unwrap();
+        }
+        let refused = limits.count(Limited::RemoteConfig, &caller, at(0)).unwrap_err();
+        assert_eq!(refused.retry_after, Some(Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,23 @@
+//! Whether a flag is in use (management-api 4.3).
+
+use super::Services;
+use crate::model::{
+    caller::{Caller, Scope},
+    error::{Error, Result},
+    project::ProjectRef,
+    status::{self, Verdict},
+};
+
+impl Services {
+    /// A flag's state and the reason for it, softly deleted flags included.
+    pub(crate) async fn flag_status(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        id: i64,
+    ) -> Result<Verdict> {
+        let project = self.open(caller, Scope::FLAG_READ, project).await?;
+        let flag = self.store.flag(project.id, id).await?.ok_or_else(Error::not_found)?;
+        Ok(status::of(&flag, self.clock.now()))
+    }
+}

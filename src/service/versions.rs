@@ -1,0 +1,83 @@
+//! A flag's earlier versions: read, listed, and brought back (management-api 4.5).
+
+use super::{
+    Services,
+    flags::Update,
+    page::{Page, Wanted},
+};
+use crate::model::{
+    caller::{Caller, Scope},
+    error::{Error, Result},
+    history::{self, FlagVersion, Target, VersionSummary},
+    json::Object,
+    project::ProjectRef,
+    shown::ShownFlag,
+    write::{Method, Typed},
+};
+
+impl Services {
+    /// A flag as it was at a version, softly deleted flags included.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown flag or version; `Blocked` for flags whose history would tell
+    /// secrets; `Unprocessable` when the log does not reach back that far.
+    pub(crate) async fn flag_version(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        id: i64,
+        wanted: i128,
+    ) -> Result<FlagVersion> {
+        let project = self.open(caller, Scope::FLAG_READ, project).await?;
+        let flag = self.store.flag(project.id, id).await?.ok_or_else(Error::not_found)?;
+        match history::target(&flag, wanted)? {
+            Target::Current => Ok(history::current(&flag)),
+            Target::Past(wanted) => {
+                let steps = self.store.steps(project.id, id, wanted).await?;
+                history::past(&flag, wanted, &steps)
+            }
+        }
+    }
+
+    /// A flag's versions, newest first. Those that the log does not hold are left out.
+    pub(crate) async fn flag_versions(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        id: i64,
+        wanted: Wanted,
+    ) -> Result<Page<VersionSummary>> {
+        let project = self.open(caller, Scope::FLAG_READ, project).await?;
+        let flag = self.store.flag(project.id, id).await?.ok_or_else(Error::not_found)?;
+        history::check_readable(&flag)?;
+        let (steps, total) =
+            self.store.version_steps(project.id, id, wanted.offset, wanted.limit).await?;
+        let results = steps.iter().filter_map(|step| step.summary(flag.version)).collect();
+        Ok(Page { results, total, wanted })
+    }
+
+    /// Writes the configuration of the `version` in a body as a new one: an ordinary PATCH, under
+    /// whose lock the version is rebuilt.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Services::flag_version`] and [`Services::update_flag`].
+    pub(crate) async fn restore_flag_version(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        id: i64,
+        body: &Object,
+    ) -> Result<ShownFlag> {
+        let (write, flag) = self.locked(caller, project, id).await?;
+        let wanted = history::wanted(body)?;
+        let version = match history::target(&flag, wanted)? {
+            Target::Current => history::current(&flag),
+            Target::Past(wanted) => history::past(&flag, wanted, &write.steps(id, wanted).await?)?,
+        };
+        let body = version.as_patch()?;
+        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
+        self.change(caller, write, flag, update).await
+    }
+}
