@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
-    QuerySelect, Statement, sea_query::OnConflict,
+    QueryTrait, Statement, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
@@ -111,10 +111,9 @@ async fn insert_persons(
     count: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<i64>> {
-    let uuids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
-    let row = |uuid: &Uuid| person::ActiveModel {
+    let row = |_| person::ActiveModel {
         project_id: Set(project_id),
-        uuid: Set(*uuid),
+        uuid: Set(Uuid::now_v7()),
         properties: Set("{}".into()),
         property_times: Set("{}".into()),
         is_identified: Set(false),
@@ -122,19 +121,10 @@ async fn insert_persons(
         updated_at: Set(now),
         ..Default::default()
     };
-    person::Entity::insert_many(uuids.iter().map(row))
-        .exec_without_returning(txn)
-        .await
-        .map_err(failure)?;
-    person::Entity::find()
-        .select_only()
-        .column(person::Column::Id)
-        .filter(person::Column::ProjectId.eq(project_id))
-        .filter(person::Column::Uuid.is_in(uuids))
-        .into_tuple()
-        .all(txn)
-        .await
-        .map_err(failure)
+    let mut insert = person::Entity::insert_many((0..count).map(row)).into_query();
+    // Looking for them by their UUIDs would be a plan of its own, and a bad one without statistics.
+    let rows = txn.query_all(insert.returning_col(person::Column::Id)).await.map_err(failure)?;
+    rows.into_iter().map(|row| row.try_get_by_index(0).map_err(failure)).collect()
 }
 
 /// Gives each person the id at the same place; an id that somebody has stays theirs.

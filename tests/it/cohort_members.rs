@@ -19,6 +19,7 @@ both_databases! {
     only_a_live_static_cohort_takes_members,
     concurrent_calls_keep_the_count_exact,
     full_lists_are_taken_in_one_call,
+    whoever_comes_or_goes_is_evaluated_so_at_once,
 }
 
 async fn count(service: &Service, cohort: i64) -> Value {
@@ -193,4 +194,34 @@ async fn full_lists_are_taken_in_one_call(service: &Service) {
     assert_eq!(people.len(), 10_000);
     assert_eq!(service.members(Method::DELETE, cohort, &ids).await, (10_000, 0));
     assert_eq!((count(service, cohort).await, rows(service, cohort).await), (json!(0), "0".into()));
+}
+
+/// Whether the flag for members is on for somebody.
+async fn is_on(service: &Service, id: &str) -> bool {
+    let body = json!({"token": service.token, "distinct_id": id});
+    let answer = service.call(Method::POST, "/flags?v=2", None, Some(&body)).await;
+    answer.json()["flags"]["members"]["enabled"] == true
+}
+
+async fn whoever_comes_or_goes_is_evaluated_so_at_once(service: &Service) {
+    let cohort = service.static_cohort().await;
+    let member = json!({"type": "cohort", "key": "id", "value": cohort, "operator": "in"});
+    let filters = json!({"groups": [{"properties": [member], "rollout_percentage": 100}]});
+    service.create(json!({"key": "members", "filters": filters})).await;
+    for _ in 0..3 {
+        assert!(!is_on(service, "ann").await);
+        service.members(Method::POST, cohort, &["ann", "bob"]).await;
+        assert!(is_on(service, "ann").await && is_on(service, "bob").await);
+        service.members(Method::DELETE, cohort, &["ann"]).await;
+        assert!(!is_on(service, "ann").await && is_on(service, "bob").await);
+    }
+    let (_, bob) = service.get(&format!("{PERSONS}?distinct_id=bob")).await;
+    let path = format!("{PERSONS}{}/", bob["results"][0]["uuid"].as_str().unwrap());
+    service.call(Method::DELETE, &path, Some(&service.key), None).await;
+    assert!(!is_on(service, "bob").await, "a person who is gone is no member");
+    let many: Vec<String> = (0..2_000).map(|n| format!("p{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(!is_on(service, "p7").await);
+    service.members(Method::POST, cohort, &many).await;
+    assert!(is_on(service, "p7").await, "too many to be announced by name");
 }
