@@ -50,6 +50,7 @@ pub(super) async fn run(eval: Eval, database_url: &str) -> Result<ExitCode, Fail
     };
     let outcome = services
         .evaluate_one(&snapshot, &key, &asked, &Scene::default())
+        .await
         .ok_or_else(|| missing(format!("active flag `{key}` in project {project}")))?;
     println!(
         "{}",

@@ -12,7 +12,7 @@ mod migrate;
 mod projects;
 mod serve;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::{
     CommandFactory, Parser, Subcommand,
@@ -29,6 +29,9 @@ use crate::{
     store::{Access, ConnectError, Store},
     telemetry::TelemetryError,
 };
+
+/// How long a command waits for what is stored of people and groups.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A self-hosted, PostHog-compatible feature-flag service.
 #[derive(Debug, Parser)]
@@ -186,7 +189,8 @@ fn named(mut error: clap::Error) -> clap::Error {
 async fn services(database_url: &str) -> Result<Services, Failure> {
     let store = Store::connect(database_url, Access::Existing).await?;
     store.require_schema().await?;
-    let snapshots = Snapshots::new(store.clone());
+    // Nobody is kept waiting by a command but its operator, who would rather have the answer.
+    let snapshots = Snapshots::new(store.clone()).with_patience(PATIENCE);
     Ok(Services::new(store, snapshots, Clock::system(), Encryptor::default()))
 }
 

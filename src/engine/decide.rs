@@ -56,7 +56,12 @@ impl<'f> Question<'_, 'f> {
     /// Early access: a person who answered gets what they answered, always
     /// with the payload of an enabled flag.
     fn enrollment(&self) -> Option<Outcome<'f>> {
-        let answer = self.scene.subject.person_property(self.rules.enrollment.as_deref()?)?;
+        let property = self.rules.enrollment.as_deref()?;
+        let Some(answer) = self.scene.subject.person_property(property) else {
+            // Going on as if nobody had answered could let in one who opted out.
+            let is_unknown = self.scene.subject.facts().stored_unavailable;
+            return is_unknown.then(|| Outcome::failed(self.flag, Failure::DatabaseUnavailable));
+        };
         let enabled = matches!(answer, Value::Bool(true)) || answer.as_str() == Some("true");
         Some(Outcome {
             enabled,
@@ -170,14 +175,10 @@ impl<'f> Question<'_, 'f> {
         aggregation: Aggregation,
     ) -> Result<Verdict, Failure> {
         match &filter.test {
-            Test::Person(key, test) => {
-                let property = self.scene.subject.person_property(key);
-                Ok(self.scene.passes(test, property))
-            }
+            Test::Person(key, test) => Ok(self.scene.person_passes(key, test)),
             Test::Group(index, test) => {
-                let property =
-                    self.scene.group_property(aggregation.group_type(*index), &filter.key);
-                Ok(self.scene.passes(test, property))
+                let index = aggregation.group_type(*index);
+                Ok(self.scene.group_passes(index, &filter.key, test))
             }
             Test::Flag(test) => Ok(self.standings.satisfies(test).into()),
             Test::Cohort(test) => self.scene.cohort(test),

@@ -204,12 +204,13 @@ impl Flag {
         })
     }
 
-    /// The indexes of the group types whose properties its filters read.
-    /// An index named twice comes twice.
-    pub fn group_types(&self) -> impl Iterator<Item = i64> {
+    /// The group properties that its filters read: the index of the group's
+    /// type, and the name. A property named twice comes twice.
+    pub fn group_properties(&self) -> impl Iterator<Item = (i64, &str)> {
         let conditions = self.rules().map_or(&[][..], |rules| &rules.conditions);
         conditions.iter().flat_map(|condition| {
-            condition.filters.iter().filter_map(|filter| filter.group_type(condition.aggregation))
+            let read = |filter| Filter::group_type(filter, condition.aggregation);
+            condition.filters.iter().filter_map(move |filter| Some((read(filter)?, &*filter.key)))
         })
     }
 

@@ -26,6 +26,7 @@ pub mod grammar;
 #[cfg(test)]
 mod laws;
 mod lookup;
+mod needs;
 mod outcome;
 mod property;
 mod reason;
@@ -41,6 +42,7 @@ use chrono::{DateTime, Utc};
 pub use cohort::{Cohort, CohortSource};
 pub use definition::{Flag, FlagSource};
 pub use explain::{ConditionReport, Explanation, PropertyReport, explain};
+pub use needs::{Needs, needs};
 pub use outcome::Outcome;
 pub use property::Matching;
 pub use reason::{Failure, Miss, Reason};
@@ -95,6 +97,21 @@ impl Audience<'_> {
     }
 }
 
+impl Selection<'_> {
+    /// Where the selected flags stand, and those they read, each after what it reads.
+    fn positions(&self, set: &FlagSet) -> impl Iterator<Item = usize> {
+        let asked = |keys: &[String]| {
+            let asked = keys.iter().filter_map(|key| set.position(key));
+            set.graph().required(asked)
+        };
+        let (all, asked) = match self.flag_keys {
+            None => (Some(set.order()), None),
+            Some(keys) => (None, Some(asked(keys))),
+        };
+        all.into_iter().flatten().chain(asked.into_iter().flatten())
+    }
+}
+
 /// Evaluates the selected flags for one subject.
 pub fn evaluate<'f>(
     set: &'f FlagSet,
@@ -105,13 +122,7 @@ pub fn evaluate<'f>(
     let scene = Scene::new(set, subject, now);
     let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
     let audience = &Audience { evaluation_contexts: &contexts, ..selection.audience };
-    let standings = match selection.flag_keys {
-        None => Standings::of(set, set.order(), &scene, audience),
-        Some(keys) => {
-            let asked = keys.iter().filter_map(|key| set.position(key));
-            Standings::of(set, set.graph().required(asked), &scene, audience)
-        }
-    };
+    let standings = Standings::of(set, selection.positions(set), &scene, audience);
     let mut errors_while_computing = false;
     let outcomes = standings.into_iter().filter_map(|standing| {
         let (outcome, is_error) = match standing {

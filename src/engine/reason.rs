@@ -49,6 +49,8 @@ pub enum Failure {
     CohortFiltersParsing,
     /// The stored hash keys of a flag with experience continuity were not read.
     HashKeyOverride,
+    /// What is stored of the person decides, and could not be read.
+    DatabaseUnavailable,
 }
 
 impl Reason {
@@ -124,6 +126,7 @@ impl Failure {
             Self::CohortCycle => "dependency_cycle_cohort",
             Self::CohortFiltersParsing => "cohort_filters_parsing_error",
             Self::HashKeyOverride => "hash_key_override_error",
+            Self::DatabaseUnavailable => "database_unavailable",
         }
     }
 
@@ -134,6 +137,7 @@ impl Failure {
             Self::CohortCycle => "The flag refers to a cohort that contains itself",
             Self::CohortFiltersParsing => "The filters of a cohort could not be understood",
             Self::HashKeyOverride => "The stored hash keys could not be read",
+            Self::DatabaseUnavailable => "What is stored of the person could not be read",
         }
     }
 }

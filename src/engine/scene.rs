@@ -41,8 +41,23 @@ impl<'a> Scene<'a> {
         Self { set, subject, terms: set.terms(now), memberships: Memberships::default() }
     }
 
-    pub(super) fn passes(&self, test: &PropertyTest, property: Option<&Value>) -> Verdict {
+    /// Tests a property of the person. One that is missing where properties
+    /// could not be read is not known to be missing, and passes no test.
+    pub(super) fn person_passes(&self, key: &str, test: &PropertyTest) -> Verdict {
+        let property = self.subject.person_property(key);
         let is_known = property.is_some() || !self.subject.facts().stored_unavailable;
+        (is_known && test.passes(property, &self.terms)).into()
+    }
+
+    /// Tests a property of the subject's group; a missing one as a person's.
+    pub(super) fn group_passes(
+        &self,
+        index: Option<i64>,
+        key: &str,
+        test: &PropertyTest,
+    ) -> Verdict {
+        let property = self.group_property(index, key);
+        let is_known = property.is_some() || !self.subject.facts().stored_groups_unavailable;
         (is_known && test.passes(property, &self.terms)).into()
     }
 

@@ -219,6 +219,11 @@ impl FlagSet {
         if kept.is_empty() { Cow::Borrowed(&asked[..1]) } else { Cow::Owned(kept) }
     }
 
+    /// The static cohorts that decide who is in a cohort: itself, or those it reads.
+    pub fn static_cohorts(&self, id: i64) -> &[i64] {
+        self.cohorts.listed(id)
+    }
+
     pub(super) fn cohort_set(&self) -> &CohortSet {
         &self.cohorts
     }

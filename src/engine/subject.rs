@@ -6,7 +6,7 @@
 //! are asked for.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -86,15 +86,18 @@ pub struct Facts<'a> {
     /// Person properties from the store, with columns of the person's row as
     /// `__posthog_person_metadata__<column>`.
     pub stored: Option<&'a Properties>,
-    /// True if stored properties were needed and could not be read. A filter
-    /// on a property that is missing then never matches.
+    /// True if what is stored of the person was needed and could not be read.
+    /// A filter on a property that is missing then never matches, and a flag
+    /// that goes by a cohort or an enrolment that is not known fails.
     pub stored_unavailable: bool,
     /// Group keys by group type name.
     pub groups: Option<&'a Properties>,
     /// Group properties the request sent: objects, by group type name.
     pub sent_groups: Option<&'a Properties>,
-    /// Group properties from the store: objects, by group type name.
-    pub stored_groups: Option<&'a Properties>,
+    /// Group properties from the store, by group type name.
+    pub stored_groups: &'a [(String, Arc<Properties>)],
+    /// As `stored_unavailable`, for the properties of groups.
+    pub stored_groups_unavailable: bool,
     /// Hash keys kept for flags with experience continuity.
     pub hash_keys: HashKeys<'a>,
     /// The static cohorts the person is in; none for people not known.
@@ -119,6 +122,15 @@ impl<'a> Subject<'a> {
         Self { distinct_id: cut(distinct_id), distinct_id_property: OnceLock::new(), facts }
     }
 
+    /// The same one, of whom more is known.
+    #[must_use]
+    pub fn with_facts<'b>(self, facts: Facts<'b>) -> Subject<'b>
+    where
+        'a: 'b,
+    {
+        Subject::new(self.distinct_id, facts)
+    }
+
     /// The distinct id, at most 200 characters of it.
     pub fn distinct_id(&self) -> &str {
         self.distinct_id
@@ -141,10 +153,15 @@ impl<'a> Subject<'a> {
     /// `$group_key` is the key given in the request, whatever else says.
     pub fn group_property(&self, group_type: &str, key: &str) -> Option<&Value> {
         let injected = if key == "$group_key" { self.group_key(group_type) } else { None };
-        let layer = |groups: Option<&'a Properties>| groups?.get(group_type)?.get(key);
-        injected
-            .or_else(|| layer(self.facts.sent_groups))
-            .or_else(|| layer(self.facts.stored_groups))
+        injected.or_else(|| self.sent_group(group_type)?.get(key)).or_else(|| {
+            let mut stored = self.facts.stored_groups.iter();
+            stored.find(|(name, _)| name == group_type)?.1.get(key)
+        })
+    }
+
+    /// What the request sent of the group of this type.
+    pub(super) fn sent_group(&self, group_type: &str) -> Option<&'a Properties> {
+        self.facts.sent_groups?.get(group_type)?.as_object()
     }
 
     /// The key given for a group type, of whatever JSON type.
@@ -163,7 +180,7 @@ impl<'a> Subject<'a> {
     }
 
     /// What is known beside the distinct id.
-    pub(super) fn facts(&self) -> &Facts<'a> {
+    pub fn facts(&self) -> &Facts<'a> {
         &self.facts
     }
 

@@ -225,6 +225,60 @@ fn a_property_that_could_not_be_read_satisfies_nothing() {
 }
 
 #[test]
+fn a_flag_that_goes_by_what_could_not_be_read_fails() {
+    let cohort = |id: i64, is_static: bool, filters: Option<&Value>| {
+        Arc::new(Cohort::compile(&CohortSource { id, is_static, filters, groups: None }))
+    };
+    let pros = json!({"properties": {"type": "AND", "values": [
+        {"type": "person", "key": "plan", "operator": "is_not", "value": "free"}]}});
+    let cohorts = || vec![cohort(1, true, None), cohort(2, false, Some(&pros))];
+    let outside =
+        |id: i64| json!([{"type": "cohort", "key": "id", "value": id, "operator": "not_in"}]);
+    let cases = [
+        (
+            "a static cohort",
+            on(outside(1)),
+            Some("database_unavailable"),
+            Some("database_unavailable"),
+        ),
+        ("a cohort by a property", on(outside(2)), Some("database_unavailable"), None),
+        (
+            "early access",
+            json!({"feature_enrollment": true, "groups": [{}]}),
+            Some("database_unavailable"),
+            Some("database_unavailable"),
+        ),
+        ("neither", json!({"groups": [{}]}), None, None),
+    ];
+    let sent = object(&json!({"plan": "free"}));
+    for (name, filters, of_nothing, of_sent) in cases {
+        let set = FlagSet::new(Settings::default(), vec![flag(1, "flag", filters)], cohorts());
+        for (sent, expected) in [(None, of_nothing), (Some(&sent), of_sent)] {
+            let facts = Facts { stored_unavailable: true, sent, ..Facts::default() };
+            let outcome = only(&set, &Subject::new("ann", facts));
+            let failure = outcome.failed.then(|| outcome.reason.code());
+            assert_eq!(failure, expected, "{name}, sent: {sent:?}");
+        }
+    }
+}
+
+#[test]
+fn a_group_property_that_could_not_be_read_satisfies_nothing() {
+    let is_not = json!([{"type": "group", "group_type_index": 0, "key": "plan", "operator": "is_not", "value": "pro"}]);
+    let settings = Settings { group_types: [(0, "company".into())].into(), ..Settings::default() };
+    let set = FlagSet::new(settings, vec![flag(1, "flag", on(is_not))], Vec::new());
+    let groups = object(&json!({"company": "acme"}));
+    for unavailable in [false, true] {
+        let facts = Facts {
+            groups: Some(&groups),
+            stored_groups_unavailable: unavailable,
+            ..Facts::default()
+        };
+        assert_eq!(only(&set, &Subject::new("ann", facts)).enabled, !unavailable);
+    }
+}
+
+#[test]
 fn a_flag_reads_flags_as_they_came_out() {
     let variants = json!({"groups": [{}], "multivariate": {"variants": [{"key": "a", "rollout_percentage": 100}]}});
     let never = json!({"groups": [{"properties": [{"key": "x", "operator": "is_set"}]}]});

@@ -1,4 +1,5 @@
-//! Ends a call when its caller has stopped waiting.
+//! Ends a call when its caller has stopped waiting, be it before the answer
+//! or in the middle of a stream.
 //!
 //! tonic does this in its own server; ours is shared with REST, so the
 //! `grpc-timeout` header is honoured here.
@@ -9,7 +10,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
+use http_body::Frame;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
@@ -43,15 +47,53 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let timeout = timeout(request.headers());
+        let deadline =
+            timeout(request.headers()).and_then(|timeout| Instant::now().checked_add(timeout));
         let answer = self.0.call(request);
         Box::pin(async move {
-            let Some(timeout) = timeout else { return answer.await };
-            match tokio::time::timeout(timeout, answer).await {
-                Ok(answer) => answer,
-                Err(_) => Ok(Status::deadline_exceeded("The deadline has passed.").into_http()),
+            let Some(deadline) = deadline else { return answer.await };
+            match timeout_at(deadline, answer).await {
+                Ok(answer) => Ok(answer?.map(|body| Body::new(Bounded::new(body, deadline)))),
+                Err(_) => Ok(passed().into_http()),
             }
         })
+    }
+}
+
+fn passed() -> Status {
+    Status::deadline_exceeded("The deadline has passed.")
+}
+
+/// An answer's body that ends at the deadline, and lets go of what makes it.
+struct Bounded {
+    body: Option<Body>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Bounded {
+    fn new(body: Body, deadline: Instant) -> Self {
+        Self { body: Some(body), deadline: Box::pin(sleep_until(deadline)) }
+    }
+}
+
+impl http_body::Body for Bounded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Self { body, deadline } = &mut *self;
+        let Some(open) = body else { return Poll::Ready(None) };
+        // First, as a stream that is always ready would never let it be seen.
+        if deadline.as_mut().poll(context).is_pending() {
+            return Pin::new(open).poll_frame(context);
+        }
+        *body = None;
+        let mut trailers = HeaderMap::new();
+        passed().add_header(&mut trailers)?;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }
 

@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
 use serde_json::Value;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codegen::BoxStream};
 use uuid::Uuid;
 
 use super::{Grpc, OverWeb, caller, project, required};
 use crate::{
-    engine::{Outcome, Properties, RequestRuntime},
+    engine::{Evaluation, Outcome, Properties, RequestRuntime},
     model::error::{Error, Result},
-    service::evaluation::{self, Asked, Scene},
+    service::{
+        batch::Batch,
+        evaluation::{self, Asked, Scene},
+    },
     wire::{
         convert::{object_from_struct, timestamp},
         v1::{
-            EvaluateFlagRequest, EvaluateFlagResponse, EvaluateFlagsRequest, EvaluateFlagsResponse,
-            EvaluatedFlag, EvaluationReason, EvaluationSubject, FlagMetadata,
+            BatchEvaluateFlagsRequest, BatchEvaluateFlagsResponse, EvaluateFlagRequest,
+            EvaluateFlagResponse, EvaluateFlagsRequest, EvaluateFlagsResponse, EvaluatedFlag,
+            EvaluationReason, EvaluationSubject, FlagMetadata,
             evaluation_service_server::EvaluationService,
         },
     },
@@ -34,17 +39,35 @@ impl EvaluationService for Grpc {
         let asked = asked(required(request.subject, "subject")?)?;
         let scene = Scene {
             flag_keys: (!request.flag_keys.is_empty()).then_some(request.flag_keys),
+            only_sent_properties: request.only_use_override_person_properties,
             ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
         };
-        let evaluation = self.0.evaluate(&snapshot, &asked, &scene);
-        let flag = |outcome: Outcome<'_>| (outcome.flag.key().to_owned(), evaluated(outcome));
+        let evaluation = self.0.evaluate(&snapshot, &asked, &scene).await;
         Ok(Response::new(EvaluateFlagsResponse {
             errors_while_computing_flags: evaluation.errors_while_computing,
-            flags: evaluation.outcomes.into_iter().map(flag).collect::<BTreeMap<_, _>>(),
+            flags: by_key(evaluation),
             request_id: request_id.to_string(),
             evaluated_at: Some(timestamp(self.0.clock.now())),
             quota_limited: Vec::new(),
         }))
+    }
+
+    async fn batch_evaluate_flags(
+        &self,
+        request: Request<BatchEvaluateFlagsRequest>,
+    ) -> Result<Response<BoxStream<BatchEvaluateFlagsResponse>>, Status> {
+        let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+        let request_id = request_id(&request).to_string();
+        let request = request.into_inner();
+        let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
+        let scene = Scene {
+            flag_keys: (!request.flag_keys.is_empty()).then_some(request.flag_keys),
+            only_sent_properties: request.only_use_override_person_properties,
+            ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
+        };
+        let subjects = request.subjects.into_iter().map(asked).collect::<Result<_>>()?;
+        let batch = self.0.batch(snapshot, subjects, scene)?;
+        Ok(Response::new(futures::stream::unfold((batch, request_id), answered).boxed()))
     }
 
     async fn evaluate_flag(
@@ -56,17 +79,39 @@ impl EvaluationService for Grpc {
         let request = request.into_inner();
         let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
         let asked = asked(required(request.subject, "subject")?)?;
-        let scene = scene(request.evaluation_contexts, request.evaluation_runtime, implied);
+        let scene = Scene {
+            only_sent_properties: request.only_use_override_person_properties,
+            ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
+        };
         if request.flag_key.is_empty() {
             return Err(Error::field("flag_key", "required", "This field is required.").into());
         }
-        let outcome = self.0.evaluate_one(&snapshot, &request.flag_key, &asked, &scene);
+        let outcome = self.0.evaluate_one(&snapshot, &request.flag_key, &asked, &scene).await;
         Ok(Response::new(EvaluateFlagResponse {
             flag: Some(evaluated(outcome.ok_or_else(Error::not_found)?)),
             request_id: request_id.to_string(),
             evaluated_at: Some(timestamp(self.0.clock.now())),
         }))
     }
+}
+
+/// The next answer of a batch, evaluated when the caller has room for it.
+async fn answered(
+    (mut batch, request_id): (Batch, String),
+) -> Option<(Result<BatchEvaluateFlagsResponse, Status>, (Batch, String))> {
+    let answer =
+        |at: usize, asked: &Asked, evaluation: Evaluation<'_>| BatchEvaluateFlagsResponse {
+            index: i32::try_from(at).unwrap_or(i32::MAX),
+            distinct_id: asked.distinct_id.clone(),
+            errors_while_computing_flags: evaluation.errors_while_computing,
+            flags: by_key(evaluation),
+            request_id: request_id.clone(),
+            evaluated_at: None,
+            quota_limited: Vec::new(),
+        };
+    let mut answer = batch.next(answer).await?;
+    answer.evaluated_at = Some(timestamp(batch.now()));
+    Some((Ok(answer), (batch, request_id)))
 }
 
 /// Without other word, gRPC is spoken by servers and gRPC-web by browsers (architecture 2).
@@ -80,10 +125,9 @@ fn request_id<T>(request: &Request<T>) -> Uuid {
 
 fn scene(contexts: Vec<String>, runtime: Option<String>, implied: &str) -> Scene {
     Scene {
-        flag_keys: None,
         evaluation_contexts: contexts,
         runtime: RequestRuntime::stated(runtime.as_deref().unwrap_or(implied)),
-        survey_only: false,
+        ..Scene::default()
     }
 }
 
@@ -103,6 +147,11 @@ fn asked(subject: EvaluationSubject) -> Result<Asked> {
         groups: subject.groups.into_iter().map(|(kind, key)| (kind, key.into())).collect(),
         group_properties: group_properties.collect::<Result<Properties>>()?,
     })
+}
+
+fn by_key(evaluation: Evaluation<'_>) -> BTreeMap<String, EvaluatedFlag> {
+    let flag = |outcome: Outcome<'_>| (outcome.flag.key().to_owned(), evaluated(outcome));
+    evaluation.outcomes.into_iter().map(flag).collect()
 }
 
 fn evaluated(outcome: Outcome<'_>) -> EvaluatedFlag {

@@ -54,7 +54,7 @@ async fn evaluate(rest: &Rest, request: Request) -> Result<Response> {
     let subject = asked.subject()?;
     let evaluation = match asked.disable_flags {
         true => answer::nothing(),
-        false => rest.services.evaluate(&snapshot, &subject, &scene),
+        false => rest.services.evaluate(&snapshot, &subject, &scene).await,
     };
     let sent_id = parts.headers.get("x-request-id");
     let stamp = answer::Stamp {

@@ -85,6 +85,7 @@ impl Server {
         let encryptor = Encryptor::new(&keys.map_err(StartError::Setting)?);
         let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
+        telemetry.observe_facts_reads(snapshots.facts_reads());
         let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
         if let Err(error) = snapshots.warm().await {

@@ -1,13 +1,14 @@
 //! Asks the engine what flags are for a subject.
 //!
-//! Nothing here waits for the database once a project is in memory, so
-//! answers go on when it is gone.
+//! Definitions are in memory. What is stored of people and groups is read
+//! where it can change an answer (`known`), and the database is waited for
+//! only so long: answers go on when it is gone.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Services;
+use super::{Services, known::Known};
 use crate::{
     engine::{
         self, Audience, Evaluation, Facts, Outcome, Properties, RequestRuntime, Selection, Subject,
@@ -41,9 +42,15 @@ pub(crate) struct Scene {
     pub(crate) evaluation_contexts: Vec<String>,
     pub(crate) runtime: RequestRuntime,
     pub(crate) survey_only: bool,
+    /// Stored properties of the person are left alone; only those sent count.
+    pub(crate) only_sent_properties: bool,
 }
 
 impl Scene {
+    pub(super) fn selection(&self) -> Selection<'_> {
+        Selection { flag_keys: self.flag_keys.as_deref(), audience: self.audience() }
+    }
+
     fn audience(&self) -> Audience<'_> {
         Audience {
             runtime: self.runtime,
@@ -54,7 +61,8 @@ impl Scene {
 }
 
 impl Asked {
-    fn subject(&self) -> Subject<'_> {
+    /// The subject, as far as the request tells.
+    pub(super) fn subject(&self) -> Subject<'_> {
         let facts = Facts {
             device_id: self.device_id.as_deref(),
             anon_distinct_id: self.anon_distinct_id.as_deref(),
@@ -119,27 +127,50 @@ impl Services {
         self.snapshots.get(project.id).await
     }
 
-    /// Every selected flag for one subject.
-    pub(crate) fn evaluate<'f>(
+    /// Every selected flag for one subject. Does not fail: what could not be read in time
+    /// costs the flags that go by it their answer, and sets `errors_while_computing`.
+    pub(crate) async fn evaluate<'f>(
         &self,
         snapshot: &'f ProjectSnapshot,
         asked: &Asked,
         scene: &Scene,
     ) -> Evaluation<'f> {
-        let selection =
-            Selection { flag_keys: scene.flag_keys.as_deref(), audience: scene.audience() };
-        engine::evaluate(&snapshot.flags, &asked.subject(), &selection, self.clock.now())
+        let (subject, selection) = (asked.subject(), scene.selection());
+        let only_sent = scene.only_sent_properties;
+        let known = self.known_of(snapshot, &subject, &selection, only_sent).await;
+        self.evaluate_known(snapshot, subject, &known, &selection)
+    }
+
+    /// As [`Services::evaluate`], once everything about the subject is at hand.
+    pub(super) fn evaluate_known<'f>(
+        &self,
+        snapshot: &'f ProjectSnapshot,
+        subject: Subject<'_>,
+        known: &Known,
+        selection: &Selection<'_>,
+    ) -> Evaluation<'f> {
+        let facts = known.facts(subject.facts());
+        let subject = subject.with_facts(facts);
+        let mut evaluation =
+            engine::evaluate(&snapshot.flags, &subject, selection, self.clock.now());
+        evaluation.errors_while_computing |= known.is_unavailable();
+        evaluation
     }
 
     /// One flag for one subject; `None` where [`Services::evaluate`] would leave it out.
-    pub(crate) fn evaluate_one<'f>(
+    pub(crate) async fn evaluate_one<'f>(
         &self,
         snapshot: &'f ProjectSnapshot,
         key: &str,
         asked: &Asked,
         scene: &Scene,
     ) -> Option<Outcome<'f>> {
-        let audience = scene.audience();
-        engine::evaluate_one(&snapshot.flags, &asked.subject(), key, &audience, self.clock.now())
+        let (subject, keys) = (asked.subject(), [key.to_owned()]);
+        let selection = Selection { flag_keys: Some(&keys), ..scene.selection() };
+        let only_sent = scene.only_sent_properties;
+        let known = self.known_of(snapshot, &subject, &selection, only_sent).await;
+        let facts = known.facts(subject.facts());
+        let (subject, audience) = (subject.with_facts(facts), selection.audience);
+        engine::evaluate_one(&snapshot.flags, &subject, key, &audience, self.clock.now())
     }
 }

@@ -6,9 +6,11 @@
 
 pub(crate) mod access;
 pub(crate) mod activity;
+pub(crate) mod batch;
 pub(crate) mod bootstrap;
 mod cohort_members;
 mod cohorts;
+mod continuity;
 mod dashboards;
 mod enrichment;
 pub(crate) mod evaluation;
@@ -17,6 +19,7 @@ mod flag_rules;
 pub(crate) mod flags;
 mod groups;
 pub(crate) mod keys;
+mod known;
 pub(crate) mod page;
 mod people;
 pub(crate) mod persons;

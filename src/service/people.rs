@@ -17,7 +17,6 @@ impl Services {
     /// # Errors
     ///
     /// `Unavailable` when the database is: nothing is written then, and nothing forgotten.
-    #[allow(dead_code, reason = "ingestion and the directory commit through it")]
     pub(crate) async fn commit_people<'c>(
         &self,
         txn: Transaction,
@@ -35,7 +34,6 @@ impl Services {
 
     /// Forgets what this replica keeps of people and groups: for writes that were announced in
     /// their transaction (`listen::announce_people`) and are committed now.
-    #[allow(dead_code, reason = "for those who commit otherwise")]
     pub(crate) fn people_changed(&self, project_id: i64, changed: &PeopleChanged) {
         self.snapshots.people().forget(project_id, changed);
     }

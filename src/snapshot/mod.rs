@@ -11,7 +11,11 @@ mod compile;
 pub(crate) mod lists;
 pub(crate) mod people;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
@@ -65,7 +69,20 @@ impl Snapshots {
     /// Holds nothing yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, held: Arc::default(), index: Arc::default(), people: People::default() }
+        let people = People::new(store.clone());
+        Self { store, held: Arc::default(), index: Arc::default(), people }
+    }
+
+    /// The same, waiting this long for what is stored of people and groups.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { people: self.people.with_patience(patience), ..self }
+    }
+
+    /// How many queries for what is stored of people and groups were begun so far.
+    #[must_use]
+    pub fn facts_reads(&self) -> Arc<AtomicU64> {
+        self.people.queries()
     }
 
     /// What is kept for a moment of people and groups.

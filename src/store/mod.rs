@@ -21,6 +21,7 @@ mod flag_rows;
 mod flags;
 mod flags_labels;
 mod groups;
+mod hash_keys;
 pub(crate) mod keys;
 pub(crate) mod listen;
 mod migrate;
@@ -30,6 +31,7 @@ pub(crate) mod persons;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
+pub(crate) mod stored_facts;
 pub(crate) mod usage_series;
 pub(crate) mod users;
 

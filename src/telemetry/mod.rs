@@ -3,7 +3,13 @@
 
 mod request;
 
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use opentelemetry::{
     KeyValue,
@@ -127,6 +133,18 @@ impl Telemetry {
     /// Notes whether answers come from memory alone.
     pub(crate) fn record_stale(&self, stale: bool) {
         self.stale.record(u64::from(stale), &[]);
+    }
+
+    /// Tells how many queries for stored facts were begun, whenever it is asked.
+    pub(crate) fn observe_facts_reads(&self, reads: Arc<AtomicU64>) {
+        // Registered with the meters, and kept by them.
+        let _ = self
+            .meters
+            .meter(SERVICE)
+            .u64_observable_counter("flagstaff.facts.reads")
+            .with_description("Queries for what is stored of people and groups")
+            .with_callback(move |counter| counter.observe(reads.load(Ordering::Relaxed), &[]))
+            .build();
     }
 
     /// All metrics in Prometheus' text form.

@@ -10,12 +10,14 @@
 mod support;
 
 mod access;
+mod batch;
 mod cohort_members;
 mod cohort_targeting;
 mod cohorts;
 mod commands;
 mod concurrency;
 mod concurrent_edits;
+mod continuity;
 mod contract;
 mod dashboard_page;
 mod dashboards;
@@ -33,6 +35,8 @@ mod life_grpc;
 mod life_rest;
 mod limits;
 mod migrations;
+mod outage;
 mod parity;
 mod propagation;
 mod startup;
+mod stored_facts;

@@ -1,6 +1,7 @@
 //! A project's cohorts, and who is in them.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Body, Cohort, Leaf, Node};
@@ -17,6 +18,8 @@ pub(in crate::engine) struct CohortSet {
     positions: Map<i64, usize>,
     graph: Graph,
     traits: Vec<Traits>,
+    /// For each cohort, the static ones that decide who is in it.
+    listed: Vec<Box<[i64]>>,
 }
 
 /// What a cohort is by itself and by the cohorts it reads.
@@ -52,11 +55,20 @@ impl CohortSet {
             leaves.iter().map(|leaves| leaves.iter().filter_map(nested).collect()).collect(),
         );
         let mut traits = vec![Traits::default(); cohorts.len()];
+        let mut listed = vec![Box::<[i64]>::default(); cohorts.len()];
         for &at in graph.order() {
             let own = own_traits(&cohorts[at], &leaves[at], &positions, graph.is_cyclic(at));
             traits[at] = graph.reads(at).iter().map(|&read| traits[read]).fold(own, Traits::with);
+            let read = graph.reads(at).iter().flat_map(|&read| listed[read].iter().copied());
+            let own = cohorts[at].is_static().then_some(cohorts[at].id);
+            listed[at] = read.chain(own).collect::<BTreeSet<i64>>().into_iter().collect();
         }
-        Self { cohorts, positions, graph, traits }
+        Self { cohorts, positions, graph, traits, listed }
+    }
+
+    /// The static cohorts that decide who is in a cohort: itself, or those it reads.
+    pub(in crate::engine) fn listed(&self, id: i64) -> &[i64] {
+        self.positions.get(&id).map_or(&[], |&at| &self.listed[at])
     }
 
     /// The set after some cohorts were changed or added, and some removed; the others are shared.
@@ -91,7 +103,8 @@ impl CohortSet {
     /// # Errors
     ///
     /// The [`Failure`] of a cohort that does not exist, cannot be understood
-    /// or contains itself, or that reads such a cohort.
+    /// or contains itself, or that reads such a cohort; or of a person of whom
+    /// what decides could not be read.
     pub(in crate::engine) fn membership(
         &self,
         id: i64,
@@ -106,8 +119,24 @@ impl CohortSet {
         if let Some(failure) = self.traits[at].failure {
             return Err(failure);
         }
+        if subject.facts().stored_unavailable && self.reads_unknown(at, subject) {
+            return Err(Failure::DatabaseUnavailable);
+        }
         let is_member = self.is_member(at, subject, terms, &mut known.borrow_mut());
         Ok(Some(Membership { is_member, is_uncertain: self.traits[at].is_behavioral }))
+    }
+
+    /// True if the cohort, or one that it reads, goes by what only the store
+    /// knows: who is listed, or a property that was not sent.
+    fn reads_unknown(&self, at: usize, subject: &Subject<'_>) -> bool {
+        let is_missing = |leaf: &Leaf| match leaf {
+            Leaf::Person(key, _) => subject.person_property(key).is_none(),
+            Leaf::Cohort(..) | Leaf::Behavior | Leaf::Never => false,
+        };
+        self.graph.required([at]).into_iter().any(|at| {
+            let cohort = &self.cohorts[at];
+            cohort.is_static() || cohort.leaves().into_iter().any(is_missing)
+        })
     }
 
     /// Evaluates the cohort after those it reads, each once a question.

@@ -84,7 +84,7 @@ fn a_flag_tells_what_it_reads() {
         ["email", "__posthog_person_metadata__created_at", "$feature_enrollment/flag"]
     );
     assert_eq!(flag.cohorts().collect::<Vec<_>>(), [7]);
-    assert_eq!(flag.group_types().collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(flag.group_properties().map(|(index, _)| index).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(flag.dependencies(), [2, 3]);
 }
 

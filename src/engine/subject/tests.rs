@@ -50,11 +50,11 @@ fn group_properties_are_layered_and_the_group_key_is_the_given_one() {
     let sent = object(
         json!({"company": {"$group_key": "forged", "tier": "gold"}, "team": {"$group_key": "t"}}),
     );
-    let stored = object(json!({"company": {"tier": "tin", "size": 9}}));
+    let stored = Arc::new(object(json!({"tier": "tin", "size": 9})));
     let facts = Facts {
         groups: Some(&groups),
         sent_groups: Some(&sent),
-        stored_groups: Some(&stored),
+        stored_groups: &[("company".into(), stored)],
         ..Facts::default()
     };
     let subject = Subject::new("ann", facts);

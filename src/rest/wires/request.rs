@@ -110,6 +110,7 @@ impl FlagsRequest {
             evaluation_contexts: self.evaluation_contexts.clone(),
             runtime,
             survey_only: query.is_true("only_evaluate_survey_feature_flags"),
+            only_sent_properties: query.is_true("only_use_override_person_properties"),
         }
     }
 }

@@ -16,8 +16,7 @@ use std::{
 const COUNTERS: usize = 1 << 14;
 
 /// How many changes a key had seen. Equal stamps mean that none came between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the reader of stored facts asks")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stamp(u64);
 
 /// Counts changes by key, by project and altogether. Clones share.
@@ -39,7 +38,6 @@ impl Default for Changes {
 }
 
 impl Changes {
-    #[allow(dead_code, reason = "the reader of stored facts asks")]
     /// How many changes could have been about this key of a project. Counters only grow, so
     /// their sum tells when one of them did.
     pub(super) fn stamp(&self, project_id: i64, key: &impl Hash) -> Stamp {

@@ -106,6 +106,14 @@ impl Service {
         Some(Self::start(url, Home::Database(database), arguments).await)
     }
 
+    /// A service on a PostgreSQL of its own, which can be stopped; `None` where there is none.
+    pub(crate) async fn on_own_postgres() -> Option<(Self, postgres::Instance)> {
+        let instance = postgres::own_instance().await?;
+        migrate(instance.url()).await;
+        let url = instance.url().to_owned();
+        Some((Self::start(url, Home::Elsewhere, &[]).await, instance))
+    }
+
     async fn start(database_url: String, home: Home, arguments: &[&str]) -> Self {
         let server = server(&database_url, arguments).await;
         let made = server.bootstrapped.as_ref().expect("the database was empty");
@@ -141,6 +149,20 @@ impl Service {
     pub(crate) async fn stop(self) {
         drop((self.http, self.channel));
         self.server.stop().await;
+    }
+
+    /// Whether the service says that it answers from memory alone.
+    pub(crate) async fn is_stale(&self) -> bool {
+        let path = format!("http://{}/readyz", self.server.ops_address);
+        self.call(http::Method::GET, &path, None, None).await.json()["stale"] == true
+    }
+
+    /// A counter of `/metrics`; 0 before it first counted.
+    pub(crate) async fn counter(&self, name: &str) -> u64 {
+        let path = format!("http://{}/metrics", self.server.ops_address);
+        let text = self.call(http::Method::GET, &path, None, None).await.text;
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
     }
 
     /// The command line on this service's database.

@@ -2,11 +2,11 @@
 //! one loop.
 
 use flagstaff::wire::v1::{
-    AddCohortMembersRequest, CreateCohortRequest, CreateFeatureFlagRequest,
-    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeletePersonRequest,
-    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
-    GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest, GetGroupRequest,
-    GetPersonRequest, GetProjectRequest, ListActivityRequest, ListCohortsRequest,
+    AddCohortMembersRequest, BatchEvaluateFlagsRequest, CreateCohortRequest,
+    CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
+    DeletePersonRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
+    EvaluationSubject, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest,
+    GetGroupRequest, GetPersonRequest, GetProjectRequest, ListActivityRequest, ListCohortsRequest,
     ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, ListGroupTypesRequest,
     ListGroupsRequest, ListPersonsRequest, RemoveCohortMembersRequest, UpdateCohortRequest,
     UpdateFeatureFlagRequest, UpdateProjectRequest,
@@ -33,7 +33,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 48] = [
+pub(crate) const OPERATIONS: [Operation; 49] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -83,6 +83,7 @@ pub(crate) const OPERATIONS: [Operation; 48] = [
     needs("project:write", "UpdateProject"),
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
+    needs("feature_flag:read", "BatchEvaluateFlags"),
 ];
 
 /// Whom and what the operations of the directory name, once [`Service::people`] made them.
@@ -94,7 +95,7 @@ const COMPANY: &str = "acme";
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
-        self.name.starts_with("Evaluate")
+        self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
     }
 
     /// Whether it is about one flag, named by its id.
@@ -250,6 +251,10 @@ impl Service {
                 evaluation
                     .evaluate_flag(EvaluateFlagRequest { subject, flag_key: "everyones".into() })
             ),
+            "BatchEvaluateFlags" => {
+                let subjects = Vec::from_iter(subject);
+                call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
+            }
             other => panic!("{other} is not called here yet"),
         }
     }

@@ -20,7 +20,7 @@ use std::{
     thread,
 };
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DbErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, DbErr, Statement};
 use tokio::{runtime, sync::OnceCell};
 use uuid::Uuid;
 
@@ -99,6 +99,66 @@ pub(crate) struct Database {
     pub(crate) url: String,
     name: String,
     server: &'static Server,
+}
+
+/// A PostgreSQL of one test's own, which it may stop and start again; gone when dropped.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    server: Server,
+    binaries: PathBuf,
+    port: String,
+    /// The folder of its files.
+    data: String,
+}
+
+/// A server of the caller's own, or `None` where PostgreSQL's server is not installed.
+///
+/// # Panics
+///
+/// If it is not and `FLAGSTAFF_REQUIRE_POSTGRES=1`.
+pub(crate) async fn own_instance() -> Option<Instance> {
+    let Some(binaries) = binaries() else {
+        let required = setting("FLAGSTAFF_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
+        assert!(!required, "PostgreSQL's server is required here");
+        say("skipped: PostgreSQL's server is not installed");
+        return None;
+    };
+    let server = start(&binaries).expect("PostgreSQL starts");
+    let port = server.url.rsplit([':', '/']).nth(1).unwrap_or_default().to_owned();
+    let connection = sea_orm::Database::connect(&server.url).await.expect("it answers");
+    let show = Statement::from_string(connection.get_database_backend(), "SHOW data_directory");
+    let row = connection.query_one_raw(show).await.expect("it tells").expect("a row");
+    let data = row.try_get_by_index(0).expect("a text");
+    connection.close().await.expect("the connection closes");
+    Some(Instance { server, binaries, port, data })
+}
+
+impl Instance {
+    /// A database on it.
+    pub(crate) fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Stops it as a crash would: connections break, and new ones are refused.
+    pub(crate) fn stop(&self) {
+        self.control(&["stop", "--mode", "immediate", "--wait"]);
+    }
+
+    /// Starts it again, with what it had committed.
+    pub(crate) fn start(&self) {
+        self.control(&["start", "--wait", "--options", &format!("-p {}", self.port)]);
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let mut command = Command::new(self.binaries.join("pg_ctl"));
+        command.args(arguments).args(["--pgdata", &self.data, "--log"]);
+        command.arg(format!("{}.log", self.data)).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Some((user, group)) = ordinary_user() {
+            command.uid(user).gid(group);
+        }
+        assert!(command.status().expect("pg_ctl runs").success(), "pg_ctl {arguments:?}");
+    }
 }
 
 /// The server that tests use, as the URL of a database on it; started when first asked for.

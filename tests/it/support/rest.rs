@@ -95,6 +95,21 @@ impl Service {
         answer.json()["flags"][key].clone()
     }
 
+    /// The whole answer of `POST /flags?v=2` to a body, to which the token is added.
+    pub(crate) async fn flags_for(&self, body: &Value) -> Value {
+        self.flags_with("", body).await
+    }
+
+    /// As [`Self::flags_for`], with more in the query, such as `&config=true`.
+    pub(crate) async fn flags_with(&self, query: &str, body: &Value) -> Value {
+        let mut body = body.clone();
+        body["token"] = self.token.as_str().into();
+        let path = format!("/flags?v=2{query}");
+        let answer = self.call(Method::POST, &path, None, Some(&body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
     /// The activity of a flag, newest first: what was done, and to which fields.
     pub(crate) async fn history(&self, id: i64) -> Vec<(String, Vec<String>)> {
         let (status, page) = self.get(&format!("{FLAGS}{id}/activity/?limit=1000")).await;

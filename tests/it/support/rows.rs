@@ -1,6 +1,8 @@
 //! Rows that no operation writes yet, and columns that none shows.
 
-use sea_orm::{ConnectionTrait, Database, Statement};
+use http::Method;
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, Statement, TransactionTrait};
+use serde_json::{Value, json};
 
 use super::Service;
 
@@ -10,6 +12,14 @@ impl Service {
         let connection = Database::connect(&self.database_url).await.unwrap();
         connection.execute_unprepared(statements).await.unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// Takes a lock that lasts until the transaction ends, as in `TABLE person IN EXCLUSIVE MODE`.
+    pub(crate) async fn locked(&self, what: &str) -> DatabaseTransaction {
+        let connection = Database::connect(&self.database_url).await.unwrap();
+        let txn = connection.begin().await.unwrap();
+        txn.execute_unprepared(&format!("LOCK {what}")).await.unwrap();
+        txn
     }
 
     /// The first column of the first row, as text.
@@ -34,6 +44,66 @@ impl Service {
              (1, {flag}, '{kind}', {number}, 'Link {number}', {started}, {ended}, {deleted})"
         ))
         .await;
+    }
+
+    /// A person of project 1, known by these ids.
+    pub(crate) async fn stored_person(&self, id: i64, distinct_ids: &[&str], properties: &Value) {
+        let uuid = match self.is_on_postgres() {
+            true => format!("'00000000-0000-4000-8000-{id:012}'"),
+            false => format!("X'0000000000004000800000{id:010}'"),
+        };
+        let properties = properties.to_string().replace('\'', "''");
+        let mut statements = format!(
+            "INSERT INTO person (id, project_id, uuid, properties, created_at, updated_at) VALUES \
+             ({id}, 1, {uuid}, '{properties}', '2026-01-02T03:04:05+00:00', \
+             '2026-01-02T03:04:05+00:00');"
+        );
+        for distinct_id in distinct_ids {
+            statements += &format!(
+                "INSERT INTO person_distinct_id (project_id, person_id, distinct_id) \
+                 VALUES (1, {id}, '{distinct_id}');"
+            );
+        }
+        self.execute(&statements).await;
+    }
+
+    /// A type of groups of project 1; seen with the next change of the project.
+    pub(crate) async fn group_type(&self, index: i32, name: &str) {
+        self.execute(&format!(
+            "INSERT INTO group_type (project_id, group_type_index, name) VALUES (1, {index}, '{name}')"
+        ))
+        .await;
+    }
+
+    /// A group of project 1.
+    pub(crate) async fn stored_group(&self, group_type_index: i32, key: &str, properties: &Value) {
+        self.execute(&format!(
+            "INSERT INTO \"group\" \
+             (project_id, group_type_index, group_key, properties, created_at, updated_at) VALUES \
+             (1, {group_type_index}, '{key}', '{properties}', '2026-01-01T00:00:00+00:00', \
+             '2026-01-01T00:00:00+00:00')"
+        ))
+        .await;
+    }
+
+    /// Lists a person in a static cohort of project 1.
+    pub(crate) async fn member(&self, cohort: i64, person: i64) {
+        self.execute(&format!(
+            "INSERT INTO cohort_member (cohort_id, person_id, project_id) \
+             VALUES ({cohort}, {person}, 1)"
+        ))
+        .await;
+    }
+
+    /// Makes the service read rows that no operation wrote: the project itself changes.
+    pub(crate) async fn reload(&self) {
+        let (status, _) =
+            self.rest(Method::PATCH, "/api/projects/1/", json!({"name": "Reloaded"})).await;
+        assert_eq!(status, 200);
+    }
+
+    pub(crate) fn is_on_postgres(&self) -> bool {
+        self.database_url.starts_with("postgres")
     }
 
     /// A cohort of a project.
