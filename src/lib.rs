@@ -6,11 +6,12 @@
 //! Arrows point inward; `tests/it/layers.rs` keeps them.
 //!
 //! ```text
-//! cli, server → grpc, rest → auth, service → store, snapshot → engine → model
+//! cli, server → grpc, rest → auth, service → store, snapshot → sdk → engine → model
 //! ```
 //!
 //! [`model`] holds the nouns and their rules, [`engine`] decides what a flag is
-//! for a subject; both are pure. [`store`] alone knows the database,
+//! for a subject, and `sdk` reads and writes what `PostHog`'s SDKs speak; all
+//! three are pure. [`store`] alone knows the database,
 //! [`snapshot`] keeps what evaluation reads in memory, [`service`] holds the
 //! use-cases. [`grpc`] and [`rest`] are two dialects of the same operations and
 //! know nothing of each other; generated types end at [`wire`]. [`server`] is
@@ -25,6 +26,7 @@ pub mod engine;
 pub mod grpc;
 pub mod model;
 pub mod rest;
+mod sdk;
 pub mod server;
 pub mod service;
 pub mod snapshot;

@@ -1,14 +1,15 @@
 //! `flagstaff eval`: asks the engine, with the reason.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Failure, services};
+use super::{Failure, offline, services};
 use crate::{
     engine::Properties,
-    model::error::{Code, Error},
+    model::error::Code,
     service::evaluation::{Asked, Scene},
 };
 
@@ -27,14 +28,23 @@ pub(super) struct Eval {
     /// A person property, `key=json`; may repeat
     #[arg(long, value_parser = property)]
     property: Vec<(String, Value)>,
-    /// Without a database: JSON lines on stdin
-    #[arg(long)]
+    /// Without a database: JSON lines on stdin, `{"definitions": …, "request": …}` or requests alone
+    #[arg(long, conflicts_with_all = ["project", "flag", "distinct_id", "property"])]
     offline: bool,
+    /// Definitions for all lines: a file with the body of `GET /flags/definitions`
+    #[arg(long)]
+    definitions: Option<PathBuf>,
+    /// When it is, as RFC 3339 such as 2026-01-31T12:00:00Z [default: now]
+    #[arg(long, value_parser = instant)]
+    now: Option<DateTime<Utc>>,
 }
 
 pub(super) async fn run(eval: Eval, database_url: &str) -> Result<ExitCode, Failure> {
     if eval.offline {
-        return Err(Error::unimplemented("`flagstaff eval --offline`").into());
+        return offline::run(eval.definitions.as_deref(), eval.now);
+    }
+    if eval.definitions.is_some() || eval.now.is_some() {
+        return Err(Failure::Setting("--definitions and --now are for --offline".into()));
     }
     let services = services(database_url).await?;
     let (project, key) = (eval.project.unwrap_or_default(), eval.flag.unwrap_or_default());
@@ -74,4 +84,9 @@ fn property(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("not of the form key=json")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
     Ok((key.to_owned(), value))
+}
+
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let instant = DateTime::parse_from_rfc3339(text);
+    instant.map(|instant| instant.to_utc()).map_err(|error| error.to_string())
 }

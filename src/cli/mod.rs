@@ -9,6 +9,7 @@ mod eval;
 mod healthcheck;
 mod keys;
 mod migrate;
+mod offline;
 mod projects;
 mod serve;
 

@@ -11,6 +11,7 @@ use super::{Grpc, OverWeb, caller, project, required};
 use crate::{
     engine::{Evaluation, Outcome, Properties, RequestRuntime},
     model::error::{Error, Result},
+    sdk::feed::Form,
     service::{
         batch::Batch,
         evaluation::{self, Asked, Scene},
@@ -20,8 +21,8 @@ use crate::{
         v1::{
             BatchEvaluateFlagsRequest, BatchEvaluateFlagsResponse, EvaluateFlagRequest,
             EvaluateFlagResponse, EvaluateFlagsRequest, EvaluateFlagsResponse, EvaluatedFlag,
-            EvaluationReason, EvaluationSubject, FlagMetadata,
-            evaluation_service_server::EvaluationService,
+            EvaluationReason, EvaluationSubject, FlagMetadata, GetFlagDefinitionsRequest,
+            GetFlagDefinitionsResponse, evaluation_service_server::EvaluationService,
         },
     },
 };
@@ -92,6 +93,17 @@ impl EvaluationService for Grpc {
             request_id: request_id.to_string(),
             evaluated_at: Some(timestamp(self.0.clock.now())),
         }))
+    }
+
+    async fn get_flag_definitions(
+        &self,
+        request: Request<GetFlagDefinitionsRequest>,
+    ) -> Result<Response<GetFlagDefinitionsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let (project, held) = (project(&request.project_id)?, request.if_none_match.as_deref());
+        let given = self.definitions(&caller, &project, Form::WithCohorts, held).await?;
+        Ok(Response::new(given))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Grpc, caller, project};
+use super::{Grpc, caller, definitions::local_evaluation, project};
 use crate::{
     model::{caller::Caller, usage_range::Dates},
+    sdk::feed::Form,
     service::{
         flags::{Switch, Update},
         page::Wanted,
@@ -18,8 +19,9 @@ use crate::{
             DisableFeatureFlagResponse, EnableFeatureFlagRequest, EnableFeatureFlagResponse,
             EnrichUsageDashboardRequest, EnrichUsageDashboardResponse, FeatureFlag,
             GetDashboardRequest, GetDashboardResponse, GetFeatureFlagRequest,
-            GetFeatureFlagResponse, ListActivityRequest, ListActivityResponse,
-            ListDependentFlagsRequest, ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
+            GetFeatureFlagResponse, GetLocalEvaluationRequest, GetLocalEvaluationResponse,
+            ListActivityRequest, ListActivityResponse, ListDependentFlagsRequest,
+            ListDependentFlagsResponse, ListFeatureFlagActivityRequest,
             ListFeatureFlagActivityResponse, ListFeatureFlagsRequest, ListFeatureFlagsResponse,
             ListMatchingFeatureFlagIdsRequest, ListMatchingFeatureFlagIdsResponse,
             UnarchiveFeatureFlagRequest, UnarchiveFeatureFlagResponse, UpdateFeatureFlagRequest,
@@ -243,5 +245,17 @@ impl FeatureFlagService for Grpc {
             total_size: page.total,
             results: page.results.into_iter().map(convert::activity).collect(),
         }))
+    }
+
+    async fn get_local_evaluation(
+        &self,
+        request: Request<GetLocalEvaluationRequest>,
+    ) -> Result<Response<GetLocalEvaluationResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let form = if request.send_cohorts { Form::WithCohorts } else { Form::Expanded };
+        let (project, held) = (project(&request.project_id)?, request.if_none_match.as_deref());
+        let given = self.definitions(&caller, &project, form, held).await?;
+        Ok(Response::new(local_evaluation(given)))
     }
 }

@@ -5,6 +5,7 @@
 //! `UNIMPLEMENTED`, from the generated default.
 
 mod deadline;
+mod definitions;
 mod directory;
 mod evaluation;
 mod feature_flags;

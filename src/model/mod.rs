@@ -8,6 +8,7 @@ pub mod cohort;
 pub mod conflict;
 pub mod dashboard;
 pub mod decoration;
+pub mod definitions;
 pub mod diff;
 pub mod encrypted;
 pub mod error;

@@ -28,10 +28,9 @@ use axum::{
     Router,
     extract::Request,
     response::{IntoResponse, Response},
-    routing::{MethodFilter, on},
+    routing::{MethodFilter, MethodRouter, on},
 };
 use http::Method;
-use tower_http::cors::{Any, CorsLayer};
 
 pub use paths::{Binding, bindings};
 
@@ -42,6 +41,9 @@ use crate::{
 
 /// The path of one flag, whose DELETE the document refuses.
 const FLAG: &str = "/api/projects/{project_id}/feature_flags/{id}";
+
+/// Its answer is a feed, kept as bytes with an entity tag, rather than a document.
+const LOCAL_EVALUATION: &str = "flagstaff.v1.FeatureFlagService.GetLocalEvaluation";
 
 /// Bounds on bodies, and how links are spelled.
 #[derive(Clone, Debug)]
@@ -68,22 +70,34 @@ struct Rest {
 /// When two RPCs claim one path, which the tests would have found.
 pub fn router(services: Services, settings: Settings) -> Router {
     let rest = Rest { services, settings: Arc::new(settings) };
-    let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any);
-    management(&rest)
-        .merge(wires::router(&rest).layer(cors))
-        .method_not_allowed_fallback(method_not_allowed)
+    management(&rest).merge(wires::router(&rest)).method_not_allowed_fallback(method_not_allowed)
 }
 
 /// One route for each binding of the contract, with and without the last slash.
 fn management(rest: &Rest) -> Router {
-    let routes = bindings().into_iter().map(|b| (b.method, b.path, handlers::find(&b.rpc)));
+    let (feeds, documents): (Vec<_>, Vec<_>) =
+        bindings().into_iter().partition(|binding| binding.rpc == LOCAL_EVALUATION);
+    let routes = documents.into_iter().map(|b| (b.method, b.path, handlers::find(&b.rpc)));
     let refused = (Method::DELETE, FLAG.to_owned(), handlers::DELETE_REFUSED);
-    routes.chain([refused]).fold(Router::new(), |router, (method, path, handler)| {
-        let filter = MethodFilter::try_from(method).expect("a verb that HTTP knows");
+    let router = routes.chain([refused]).fold(Router::new(), |router, (method, path, handler)| {
         let rest = rest.clone();
-        let route = on(filter, move |request: Request| answer(rest.clone(), handler, request));
-        router.route(&path, route.clone()).route(&format!("{path}/"), route)
+        let route = move |request: Request| answer(rest.clone(), handler, request);
+        with_both(router, &path, on(verb(method), route))
+    });
+    feeds.into_iter().fold(router, |router, Binding { method, path, .. }| {
+        let rest = rest.clone();
+        let route = move |request| wires::definitions::of_project(rest.clone(), request);
+        with_both(router, &path, on(verb(method), route))
     })
+}
+
+fn verb(method: Method) -> MethodFilter {
+    MethodFilter::try_from(method).expect("a verb that HTTP knows")
+}
+
+/// With the last slash and without.
+fn with_both(router: Router, path: &str, route: MethodRouter) -> Router {
+    router.route(path, route.clone()).route(&format!("{path}/"), route)
 }
 
 async fn answer(rest: Rest, handler: handlers::Handler, request: Request) -> Response {

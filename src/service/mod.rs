@@ -12,6 +12,7 @@ mod cohort_members;
 mod cohorts;
 mod continuity;
 mod dashboards;
+pub(crate) mod definitions;
 mod enrichment;
 pub(crate) mod evaluation;
 mod flag_log;

@@ -8,6 +8,7 @@
 
 mod changes;
 mod compile;
+mod feeds;
 pub(crate) mod lists;
 pub(crate) mod people;
 
@@ -21,6 +22,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 pub use changes::follow;
+pub(crate) use feeds::Feed;
 use people::People;
 
 use crate::{
@@ -58,11 +60,12 @@ struct Held {
     by_token: HashMap<String, i64>,
 }
 
-/// A project's place: its newest state, and the right to replace it.
+/// A project's place: its newest state, the right to replace it, and what was written of it.
 #[derive(Debug)]
 struct Slot {
     state: ArcSwap<ProjectSnapshot>,
     patching: Mutex<()>,
+    feeds: feeds::Feeds,
 }
 
 impl Snapshots {
@@ -187,7 +190,11 @@ impl Snapshots {
         }
         let (id, token) = (project.id, project.api_token.clone());
         let snapshot = Arc::new(compile::whole(&self.store, project).await?);
-        let slot = Slot { state: ArcSwap::new(Arc::clone(&snapshot)), patching: Mutex::default() };
+        let slot = Slot {
+            state: ArcSwap::new(Arc::clone(&snapshot)),
+            patching: Mutex::default(),
+            feeds: feeds::Feeds::default(),
+        };
         let mut held = Held::clone(&self.held.load());
         held.by_id.insert(id, Arc::new(slot));
         held.by_token.insert(token, id);

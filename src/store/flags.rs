@@ -256,7 +256,7 @@ pub(super) async fn whole(
 }
 
 /// What the row alone says.
-fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
+pub(super) fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
     Ok(FeatureFlag {
         id: row.id,
         project_id: row.project_id,

@@ -12,6 +12,7 @@ pub(crate) mod cohort_members;
 mod cohorts;
 mod connect;
 pub(crate) mod dashboards;
+mod definitions;
 mod entity;
 mod facts;
 mod flag_links;
@@ -181,9 +182,11 @@ fn is_transient(error: &DbErr) -> bool {
     }
 }
 
-/// PostgreSQL's classes of lost connections, shutdown, conflicts and time-outs; SQLite's busy.
+/// PostgreSQL's classes of lost connections, closed databases, shutdown, conflicts and time-outs;
+/// SQLite's busy.
 fn is_transient_code(code: &str) -> bool {
-    const POSTGRES: [&str; 8] = ["08", "53", "57P", "57014", "40001", "40P01", "55P03", "25006"];
+    const POSTGRES: [&str; 9] =
+        ["08", "53", "55000", "57P", "57014", "40001", "40P01", "55P03", "25006"];
     const SQLITE_BUSY: [&str; 4] = ["5", "261", "517", "773"];
     (code.len() == 5 && POSTGRES.iter().any(|prefix| code.starts_with(prefix)))
         || SQLITE_BUSY.contains(&code)
@@ -203,6 +206,7 @@ mod tests {
         let cases = [
             ("57P01", true),
             ("08006", true),
+            ("55000", true),
             ("40001", true),
             ("53300", true),
             ("5", true),

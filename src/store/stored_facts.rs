@@ -146,17 +146,20 @@ impl Row {
 
 /// The statement for the parts that are asked for. `$1` is the project, `$2` to `$4` are lists.
 fn sql(is_postgres: bool, wanted: &FactsWanted) -> String {
-    let (texts, numbers, pairs) = match is_postgres {
+    let (texts, numbers, groups) = match is_postgres {
         true => (
             "SELECT json_array_elements_text(CAST($2 AS json))",
             "SELECT CAST(item AS bigint) FROM json_array_elements_text(CAST($3 AS json)) AS l(item)",
-            "SELECT CAST(pair->>0 AS integer), pair->>1 \
-             FROM json_array_elements(CAST($4 AS json)) AS pair",
+            "json_array_elements(CAST($4 AS json)) AS pair JOIN \"group\" g \
+             ON g.group_type_index = CAST(pair->>0 AS integer) AND g.group_key = pair->>1",
         ),
         false => (
             "SELECT value FROM json_each($2)",
             "SELECT value FROM json_each($3)",
-            "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each($4)",
+            // The order of a cross join is kept, and so the index is used to its last column.
+            "json_each($4) AS pair CROSS JOIN \"group\" g \
+             ON g.group_type_index = json_extract(pair.value, '$[0]') \
+             AND g.group_key = json_extract(pair.value, '$[1]')",
         ),
     };
     let people = format!("d.project_id = $1 AND d.distinct_id IN ({texts})");
@@ -189,8 +192,7 @@ fn sql(is_postgres: bool, wanted: &FactsWanted) -> String {
             "SELECT 3 AS kind, g.group_key AS owner, CAST(g.group_type_index AS bigint) AS number, \
              CAST(NULL AS text) AS name, g.properties AS content, \
              CAST(NULL AS timestamp with time zone) AS created_at \
-             FROM \"group\" g \
-             WHERE g.project_id = $1 AND (g.group_type_index, g.group_key) IN ({pairs})"
+             FROM {groups} WHERE g.project_id = $1"
         ));
     }
     parts.join(" UNION ALL ")

@@ -205,7 +205,8 @@ async fn project_tokens_and_secrets_do_not_manage(service: &Service) {
     let flag = everyones(service).await;
     let before = service.totals().await;
     for operation in OPERATIONS.into_iter().filter(|operation| !operation.evaluates()) {
-        for key in [&service.token, &service.secret] {
+        let keys = [&service.token, &service.secret];
+        for key in &keys[..if operation.needs_a_secret() { 1 } else { 2 }] {
             for project in ["1", "@current", "999999"] {
                 let verdict = service.attempt(operation, Some(key), project, flag).await;
                 assert_eq!(

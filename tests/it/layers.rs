@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Where a module may not look: its place under `src`, and the names it may not speak.
-const REFUSED: [(&str, &[&str]); 13] = [
+const REFUSED: [(&str, &[&str]); 16] = [
     ("model", &["crate::engine", "crate::service", "crate::store", "crate::snapshot"]),
     ("model", &["crate::wire", "crate::grpc", "crate::rest", "crate::auth", "crate::server"]),
     ("model", &["crate::cli", "crate::telemetry", "sea_orm", "tonic", "axum", "tokio", "hyper"]),
@@ -13,6 +13,9 @@ const REFUSED: [(&str, &[&str]); 13] = [
     ),
     ("engine", &["crate::rest", "crate::auth", "crate::server", "crate::cli", "crate::model"]),
     ("engine", &["sea_orm", "tonic", "axum", "tokio", "hyper"]),
+    ("sdk", &["crate::service", "crate::store", "crate::snapshot", "crate::wire", "crate::grpc"]),
+    ("sdk", &["crate::rest", "crate::auth", "crate::server", "crate::cli", "crate::telemetry"]),
+    ("sdk", &["sea_orm", "tonic", "axum", "tokio", "hyper", "http"]),
     ("store", &["crate::service", "crate::snapshot", "crate::grpc", "crate::rest", "crate::wire"]),
     ("snapshot", &["crate::service", "crate::grpc", "crate::rest", "crate::wire", "crate::server"]),
     ("service", &["crate::grpc", "crate::rest", "crate::wire", "crate::server", "crate::cli"]),

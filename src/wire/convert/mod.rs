@@ -2,6 +2,7 @@
 
 mod activity;
 mod dashboard;
+mod definitions;
 mod directory;
 mod filter;
 mod filters;
@@ -13,6 +14,7 @@ mod values;
 
 pub use activity::activity;
 pub use dashboard::dashboard;
+pub use definitions::definitions;
 pub use directory::{cohort, created_cohort, group, group_type, person, updated_cohort};
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag};

@@ -1,7 +1,7 @@
 //! The built binary, run as an operator runs it.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread::JoinHandle,
@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Flagstaff {
     command: Command,
+    /// What it reads; nothing, unless told.
+    input: Option<String>,
     _folder: TempDir,
 }
 
@@ -33,7 +35,14 @@ impl Flagstaff {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_flagstaff"));
         command.args(arguments).env_clear().current_dir(folder.path()).stdin(Stdio::null());
-        Self { command, _folder: folder }
+        Self { command, input: None, _folder: folder }
+    }
+
+    /// Gives it something to read.
+    pub(crate) fn input(mut self, text: impl Into<String>) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.input = Some(text.into());
+        self
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -52,6 +61,10 @@ impl Flagstaff {
         let mut child = piped.spawn().unwrap();
         let stdout = read_on(child.stdout.take().unwrap());
         let stderr = read_on(child.stderr.take().unwrap());
+        if let (Some(text), Some(mut pipe)) = (self.input.take(), child.stdin.take()) {
+            // It need not read all of it.
+            let _ = pipe.write_all(text.as_bytes());
+        }
         let code = ended(&mut child).code();
         Outcome { code, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
     }

@@ -6,10 +6,11 @@ use flagstaff::wire::v1::{
     CreateFeatureFlagRequest, CreateUsageDashboardRequest, DeleteFeatureFlagRequest,
     DeletePersonRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
     EvaluationSubject, GetCohortRequest, GetDashboardRequest, GetFeatureFlagRequest,
-    GetGroupRequest, GetPersonRequest, GetProjectRequest, ListActivityRequest, ListCohortsRequest,
-    ListFeatureFlagActivityRequest, ListFeatureFlagsRequest, ListGroupTypesRequest,
-    ListGroupsRequest, ListPersonsRequest, RemoveCohortMembersRequest, UpdateCohortRequest,
-    UpdateFeatureFlagRequest, UpdateProjectRequest,
+    GetFlagDefinitionsRequest, GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest,
+    GetProjectRequest, ListActivityRequest, ListCohortsRequest, ListFeatureFlagActivityRequest,
+    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest, ListPersonsRequest,
+    RemoveCohortMembersRequest, UpdateCohortRequest, UpdateFeatureFlagRequest,
+    UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -33,7 +34,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 49] = [
+pub(crate) const OPERATIONS: [Operation; 52] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -46,6 +47,7 @@ pub(crate) const OPERATIONS: [Operation; 49] = [
     needs("feature_flag:read", "GET dashboards/{id}/"),
     needs("activity_log:read", "GET feature_flags/activity/"),
     needs("activity_log:read", "GET feature_flags/{id}/activity/"),
+    needs("feature_flag:read", "GET feature_flags/local_evaluation/"),
     needs("person:read", "GET persons/"),
     needs("person:read", "GET persons/{person}/"),
     needs("person:write", "DELETE persons/{person}/"),
@@ -84,6 +86,8 @@ pub(crate) const OPERATIONS: [Operation; 49] = [
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
     needs("feature_flag:read", "BatchEvaluateFlags"),
+    needs("feature_flag:read", "GetLocalEvaluation"),
+    needs("feature_flag:read", "GetFlagDefinitions"),
 ];
 
 /// Whom and what the operations of the directory name, once [`Service::people`] made them.
@@ -96,6 +100,12 @@ impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
         self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
+    }
+
+    /// Whether it opens to project secrets, and to no public token.
+    pub(crate) fn needs_a_secret(self) -> bool {
+        let rpcs = ["GetLocalEvaluation", "GetFlagDefinitions"];
+        self.name.contains("local_evaluation") || rpcs.contains(&self.name)
     }
 
     /// Whether it is about one flag, named by its id.
@@ -221,6 +231,12 @@ impl Service {
             "ListActivity" => call!(flags.list_activity(ListActivityRequest {})),
             "ListFeatureFlagActivity" => {
                 call!(flags.list_feature_flag_activity(ListFeatureFlagActivityRequest { id }))
+            }
+            "GetLocalEvaluation" => {
+                call!(flags.get_local_evaluation(GetLocalEvaluationRequest {}))
+            }
+            "GetFlagDefinitions" => {
+                call!(evaluation.get_flag_definitions(GetFlagDefinitionsRequest {}))
             }
             "ListPersons" => call!(directory.list_persons(ListPersonsRequest {})),
             "GetPerson" => call!(directory.get_person(GetPersonRequest { uuid })),

@@ -4,7 +4,7 @@ use http::Method;
 use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
-use super::Service;
+use super::{Service, postgres};
 
 impl Service {
     /// Runs statements on the service's own database.
@@ -115,6 +115,35 @@ impl Service {
              '2026-01-01T00:00:00+00:00')"
         ))
         .await;
+    }
+
+    /// An active flag as stored, whatever the write API would say to it.
+    pub(crate) async fn stored_flag(&self, project: i64, key: &str, filters: &Value) {
+        let filters = filters.to_string().replace('\'', "''");
+        self.execute(&format!(
+            "INSERT INTO feature_flag \
+             (project_id, key, name, filters, deleted, active, archived, version, created_at, \
+             internal, activity_count, has_variants, fully_rolled_out, search_text) VALUES \
+             ({project}, '{key}', '', '{filters}', false, true, false, 1, \
+             '2026-01-01T00:00:00+00:00', false, 0, false, false, '{key}')"
+        ))
+        .await;
+    }
+
+    /// Takes the database away from the service, as when its server is lost. PostgreSQL alone.
+    pub(crate) async fn lose_database(&self) {
+        let connection = Database::connect(postgres::server().unwrap()).await.unwrap();
+        let name = self.database_url.rsplit('/').next().unwrap().split('?').next().unwrap();
+        let statements = [
+            format!("ALTER DATABASE \"{name}\" WITH ALLOW_CONNECTIONS false"),
+            format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ),
+        ];
+        for statement in statements {
+            connection.execute_unprepared(&statement).await.unwrap();
+        }
+        connection.close().await.unwrap();
     }
 
     /// A person of a project, known by one id.

@@ -1,0 +1,214 @@
+//! Unpacks what SDKs send: gzip, base64 and forms around JSON that may be
+//! lenient (evaluation 14.2).
+
+use std::io::Read;
+
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use flate2::read::GzDecoder;
+use percent_encoding::percent_decode;
+use serde_json::Value;
+
+use super::lenient;
+use crate::model::{
+    error::{BodyKind, Error, Result},
+    json::{self, Object},
+};
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What a request says of how its body is packed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Packing<'a> {
+    /// The header `Content-Type`.
+    pub(crate) content_type: Option<&'a str>,
+    /// The header `Content-Encoding`.
+    pub(crate) content_encoding: Option<&'a str>,
+    /// The query parameter `compression`.
+    pub(crate) compression: Option<&'a str>,
+}
+
+/// The object that a body of at most `limit` bytes, packed and unpacked, holds.
+///
+/// # Errors
+///
+/// 400 as text for what cannot be read or is no object; 413 beyond the limit.
+pub(crate) fn object(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Object> {
+    let form = packing.is_form()?;
+    let unzipped = unzipped(packing, bytes, limit)?;
+    let bytes = unzipped.as_deref().unwrap_or(bytes);
+    let value = match form {
+        // `curl -d` says form whatever it sends.
+        true => json(bytes).or_else(|| of_form(bytes, limit)),
+        false => json(bytes).or_else(|| of_base64(bytes, limit)),
+    };
+    match value {
+        Some(Value::Object(fields)) => Ok(fields),
+        _ => Err(refuse("The body is not a JSON object.")),
+    }
+}
+
+/// A refusal in plain text, as clients of these wires expect it.
+pub(super) fn refuse(detail: impl Into<String>) -> Error {
+    Error::rule(detail).with_body(BodyKind::Text)
+}
+
+impl Packing<'_> {
+    /// Whether the body is a form rather than JSON; nothing said is JSON.
+    fn is_form(&self) -> Result<bool> {
+        let media_type = self.content_type.unwrap_or_default().split(';').next();
+        match media_type.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "" | "application/json" | "text/plain" => Ok(false),
+            "application/x-www-form-urlencoded" => Ok(true),
+            other => Err(refuse(format!("The content type \"{other}\" is not supported."))),
+        }
+    }
+
+    fn says_gzip(&self) -> bool {
+        let encoded = self.content_encoding.is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        encoded || self.compression.is_some_and(|kind| matches!(kind, "gzip" | "gzip-js"))
+    }
+}
+
+/// The bytes behind gzip; `None` where there is none.
+fn unzipped(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>> {
+    if !packing.says_gzip() && !bytes.starts_with(&GZIP) {
+        return Ok(None);
+    }
+    let mut plain = Vec::new();
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    match GzDecoder::new(bytes).take(bound).read_to_end(&mut plain) {
+        Ok(length) if length > limit => Err(Error::too_large(limit)),
+        Ok(_) => Ok(Some(plain)),
+        Err(_) => Err(refuse("The body is not gzip.")),
+    }
+}
+
+/// Strict JSON first, since it is what nearly everybody sends; invalid UTF-8 is replaced.
+fn json(bytes: &[u8]) -> Option<Value> {
+    let text = String::from_utf8_lossy(bytes);
+    match serde_json::from_str(&text) {
+        Ok(value) => (!json::too_deep(&value)).then_some(value),
+        Err(_) => lenient::parse(&text),
+    }
+}
+
+fn of_form(bytes: &[u8], limit: usize) -> Option<Value> {
+    let (_, data) = form_urlencoded::parse(bytes).find(|(name, _)| name == "data")?;
+    json(data.as_bytes()).or_else(|| of_base64(data.as_bytes(), limit))
+}
+
+/// Base64 that went through URLs: percent signs or spaces instead of plus signs, either
+/// alphabet, padding or none; with gzip inside or not.
+fn of_base64(bytes: &[u8], limit: usize) -> Option<Value> {
+    let text = percent_decode(bytes).decode_utf8().ok()?;
+    let standard = text.trim().trim_end_matches('=').replace([' ', '-'], "+").replace('_', "/");
+    let decoded = BASE64_STANDARD_NO_PAD.decode(standard).ok()?;
+    match unzipped(Packing::default(), &decoded, limit).ok()? {
+        Some(plain) => json(&plain),
+        None => json(&decoded),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use base64::prelude::BASE64_STANDARD;
+    use flate2::{Compression, write::GzEncoder};
+    use serde_json::json;
+
+    use super::*;
+
+    const LIMIT: usize = 10_000;
+    const BODY: &[u8] = br#"{"token": "phc_1", "name": "a>b?c~"}"#;
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn form(data: &str) -> Vec<u8> {
+        let form =
+            form_urlencoded::Serializer::new(String::new()).append_pair("data", data).finish();
+        form.into_bytes()
+    }
+
+    fn packing<'a>(kind: &'a str, encoding: &'a str, compression: &'a str) -> Packing<'a> {
+        let said = |text: &'a str| (!text.is_empty()).then_some(text);
+        Packing {
+            content_type: said(kind),
+            content_encoding: said(encoding),
+            compression: said(compression),
+        }
+    }
+
+    #[test]
+    fn every_packing_that_clients_use_is_read() {
+        let base64 = BASE64_STANDARD.encode(BODY);
+        let unpadded = base64.trim_end_matches('=').replace('+', "%2B").replace('/', "%2F");
+        let url_safe = base64.replace('+', "-").replace('/', "_");
+        let zipped = BASE64_STANDARD.encode(gzip(BODY));
+        let cases = [
+            ("JSON", packing("application/json; charset=utf-8", "", ""), BODY.to_vec()),
+            ("nothing said", packing("", "", ""), BODY.to_vec()),
+            ("text", packing("Text/Plain", "", ""), BODY.to_vec()),
+            ("gzip by its header", packing("application/json", "GZIP", ""), gzip(BODY)),
+            ("gzip by the query", packing("text/plain", "", "gzip-js"), gzip(BODY)),
+            ("gzip by its look", packing("text/plain", "", ""), gzip(BODY)),
+            ("base64 by the query", packing("text/plain", "", "base64"), base64.clone().into()),
+            ("base64 by its look", packing("", "", ""), base64.clone().into()),
+            ("base64 in percents, unpadded", packing("", "", ""), unpadded.into()),
+            ("base64 for URLs", packing("", "", ""), url_safe.into()),
+            ("a form", packing(FORM, "", ""), form(&base64)),
+            ("a form with JSON", packing(FORM, "", ""), form(std::str::from_utf8(BODY).unwrap())),
+            ("a form with gzip", packing(FORM, "", "base64"), form(&zipped)),
+            ("JSON that is called a form", packing(FORM, "", ""), BODY.to_vec()),
+        ];
+        let expected = json!({"token": "phc_1", "name": "a>b?c~"});
+        for (name, packing, bytes) in cases {
+            let read = object(packing, &bytes, LIMIT).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(Value::Object(read), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_strict_parsers_refuse_is_mended() {
+        let cases = [
+            (&b"{'a': NaN, b: [Infinity,]}"[..], json!({"a": null, "b": [null]})),
+            (b"{\"a\": \"x\xff\"}", json!({"a": "x\u{fffd}"})),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(Value::Object(object(Packing::default(), bytes, LIMIT).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_in_plain_text() {
+        let cases = [
+            ("half an object", packing("", "", ""), &b"{"[..]),
+            ("no object", packing("", "", ""), b"[]"),
+            ("nothing", packing("", "", ""), b""),
+            ("no text", packing("", "", ""), b"\xff\xfe"),
+            ("a form without data", packing(FORM, "", ""), b"a=1"),
+            ("no gzip", packing("", "gzip", ""), BODY),
+            ("broken gzip", packing("", "", ""), b"\x1f\x8b\x08"),
+            ("another type", packing("text/css", "", ""), BODY),
+            ("many parts", packing("multipart/form-data; boundary=x", "", ""), BODY),
+        ];
+        for (name, packing, bytes) in cases {
+            let error = object(packing, bytes, LIMIT).unwrap_err();
+            assert_eq!((error.code.http_status(), error.body), (400, BodyKind::Text), "{name}");
+        }
+        let deep = format!("{{\"a\": {}1{}}}", "[".repeat(200), "]".repeat(200));
+        assert!(object(Packing::default(), deep.as_bytes(), LIMIT).is_err());
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let bomb = gzip(&vec![b' '; LIMIT * 100]);
+        let error = object(Packing::default(), &bomb, LIMIT).unwrap_err();
+        assert_eq!(error.code.http_status(), 413);
+    }
+}

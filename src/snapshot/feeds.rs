@@ -1,0 +1,105 @@
+//! The feeds of a project's definitions: written when first asked for, and
+//! kept as bytes for as long as nothing changes.
+//!
+//! Stored texts are not held in memory for them; they are read when a feed is
+//! written. Whoever asks while one is being written waits for it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use tokio::sync::Mutex;
+
+use super::Snapshots;
+use crate::{
+    model::error::{Code, Error, Result},
+    sdk::{
+        etag,
+        feed::{self, Form},
+    },
+    store::Store,
+};
+
+/// A project's definitions, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// The revision that they belong to.
+    pub(crate) revision: i64,
+    /// The weak entity tag of the body.
+    pub(crate) etag: String,
+    /// JSON.
+    pub(crate) body: Bytes,
+}
+
+/// A project's feeds, one a form.
+#[derive(Debug, Default)]
+pub(super) struct Feeds {
+    with_cohorts: Cell,
+    expanded: Cell,
+}
+
+/// The newest feed of one form, and the right to replace it.
+#[derive(Debug, Default)]
+struct Cell {
+    newest: ArcSwapOption<Feed>,
+    writing: Mutex<()>,
+}
+
+impl Feeds {
+    fn cell(&self, form: Form) -> &Cell {
+        match form {
+            Form::WithCohorts => &self.with_cohorts,
+            Form::Expanded => &self.expanded,
+        }
+    }
+}
+
+impl Cell {
+    fn since(&self, revision: i64) -> Option<Arc<Feed>> {
+        self.newest.load_full().filter(|feed| feed.revision >= revision)
+    }
+}
+
+impl Snapshots {
+    /// A project's feed, at least as new as its snapshot. With the database gone it is the newest
+    /// that was ever written.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a project that is not there; `Unavailable` for a feed that was never
+    /// written, when the database is gone.
+    pub(crate) async fn feed(&self, project_id: i64, form: Form) -> Result<Arc<Feed>> {
+        self.get(project_id).await?;
+        let slot = self.held.load().by_id.get(&project_id).map(Arc::clone);
+        let slot = slot.ok_or_else(Error::not_found)?;
+        let revision = || slot.state.load().project.revision;
+        let cell = slot.feeds.cell(form);
+        if let Some(feed) = cell.since(revision()) {
+            return Ok(feed);
+        }
+        let _writing = cell.writing.lock().await;
+        if let Some(feed) = cell.since(revision()) {
+            return Ok(feed);
+        }
+        match (written(&self.store, project_id, form).await, cell.newest.load_full()) {
+            (Ok(feed), _) => {
+                let feed = Arc::new(feed);
+                cell.newest.store(Some(Arc::clone(&feed)));
+                Ok(feed)
+            }
+            (Err(error), Some(older)) if error.code == Code::Unavailable => Ok(older),
+            (Err(error), _) => Err(error),
+        }
+    }
+}
+
+async fn written(store: &Store, project_id: i64, form: Form) -> Result<Feed> {
+    // A pool waits longer for a lost database than anybody should have to.
+    if store.reachability().is_lost() {
+        return Err(Error::unavailable("the database is known to be unreachable"));
+    }
+    let definitions = store.definitions_for_others(project_id).await?;
+    let definitions = definitions.ok_or_else(Error::not_found)?;
+    let body = Bytes::from(feed::write(&definitions, form)?);
+    Ok(Feed { revision: definitions.project.revision, etag: etag::of(&body), body })
+}

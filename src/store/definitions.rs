@@ -1,0 +1,103 @@
+//! All that a project's flags are decided by, read as of one moment.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    AccessMode, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IsolationLevel, QueryFilter,
+    QueryOrder, TransactionOptions, TransactionTrait,
+};
+use serde_json::Value;
+
+use super::{
+    Store,
+    entity::{cohort, feature_flag, group_type, project},
+    failure, flag_links,
+    flags::{bare, live},
+    flags_labels, projects, stored_json,
+};
+use crate::model::{definitions::Definitions, error::Result, flag::FeatureFlag};
+
+impl Store {
+    /// A project's definitions as others may know them; `None` when there is no such project.
+    ///
+    /// One transaction reads it all, so that it belongs to the revision it says.
+    pub(crate) async fn definitions_for_others(
+        &self,
+        project_id: i64,
+    ) -> Result<Option<Definitions>> {
+        // SQLite's transactions see one state, and know no other level.
+        let postgres = self.is_postgres();
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(AccessMode::ReadOnly),
+            ..TransactionOptions::default()
+        };
+        let txn = self.reader().begin_with_options(options).await.map_err(failure)?;
+        let row = project::Entity::find_by_id(project_id).one(&txn).await.map_err(failure)?;
+        let Some(row) = row else { return Ok(None) };
+        let definitions = Definitions {
+            project: projects::noun(row),
+            flags: flags(&txn, project_id).await?,
+            cohorts: cohorts(&txn, project_id).await?,
+            group_types: group_types(&txn, project_id).await?,
+        };
+        txn.commit().await.map_err(failure)?;
+        Ok(Some(definitions))
+    }
+}
+
+async fn flags(connection: &impl ConnectionTrait, project_id: i64) -> Result<Vec<FeatureFlag>> {
+    let rows = live(project_id)
+        .filter(feature_flag::Column::Internal.eq(false))
+        .filter(
+            Condition::any()
+                .add(feature_flag::Column::HasEncryptedPayloads.is_null())
+                .add(feature_flag::Column::HasEncryptedPayloads.eq(false)),
+        )
+        .all(connection)
+        .await
+        .map_err(failure)?;
+    // One whose text is damaged is left out alone; SDKs ask the service for what they do not find.
+    let mut flags: Vec<_> = rows.into_iter().filter_map(|row| bare(row).ok()).collect();
+    flags_labels::add_contexts(connection, project_id, &mut flags).await?;
+    flag_links::add(connection, project_id, &mut flags).await?;
+    // Databases differ in how they order text.
+    flags.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    Ok(flags)
+}
+
+/// The trees of the cohorts that have one.
+async fn cohorts(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+) -> Result<BTreeMap<i64, Value>> {
+    let rows = cohort::Entity::find()
+        .filter(cohort::Column::ProjectId.eq(project_id))
+        .filter(cohort::Column::Deleted.eq(false))
+        .filter(cohort::Column::IsStatic.eq(false))
+        .all(connection)
+        .await
+        .map_err(failure)?;
+    let mut trees = BTreeMap::new();
+    for row in rows {
+        let Some(filters) = row.filters else { continue };
+        let tree = stored_json(&filters)?["properties"].take();
+        if tree["values"].is_array() {
+            trees.insert(row.id, tree);
+        }
+    }
+    Ok(trees)
+}
+
+async fn group_types(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+) -> Result<BTreeMap<i64, String>> {
+    let rows = group_type::Entity::find()
+        .filter(group_type::Column::ProjectId.eq(project_id))
+        .order_by_asc(group_type::Column::GroupTypeIndex)
+        .all(connection)
+        .await
+        .map_err(failure)?;
+    Ok(rows.into_iter().map(|row| (i64::from(row.group_type_index), row.name)).collect())
+}
