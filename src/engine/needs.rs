@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Selection;
 use super::definition::Flag;
 use super::property::form;
 use super::set::FlagSet;
 use super::subject::Subject;
+use super::{Audience, Selection};
 
 /// What is to be read before the selected flags can be decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,9 +55,11 @@ pub fn needs_of(set: &FlagSet, flag: &Flag, subject: &Subject<'_>) -> Needs {
 /// subject of whom only the request is known.
 pub fn needs(set: &FlagSet, subject: &Subject<'_>, selection: &Selection<'_>) -> Needs {
     let mut needs = Needs::default();
+    let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
+    let audience = Audience { evaluation_contexts: &contexts, ..selection.audience };
     for at in selection.positions(set) {
         let flag = &set.flags()[at];
-        if selection.audience.admits(flag) {
+        if audience.admits(flag) {
             needs.add(flag, set, subject);
         }
     }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Services, access::elsewhere};
+use super::{Services, access::elsewhere, rate_limits::Limited};
 use crate::{
     model::{
         caller::{Caller, CredentialKind, Scope},
@@ -23,6 +23,7 @@ impl Services {
     /// # Errors
     ///
     /// `Forbidden` for a public token, without `feature_flag:read`, and for another project;
+    /// `Throttled` beyond 600 calls a minute, all forms and paths together;
     /// `Unauthenticated` for an unknown `token` beside `@current`; `Unavailable` when only the
     /// database knows, and it is gone.
     pub(crate) async fn definitions(
@@ -36,6 +37,7 @@ impl Services {
             caller.require(Scope::FLAG_READ)?;
         }
         caller.granted(Scope::FLAG_READ)?;
+        self.throttle(caller, Limited::Definitions)?;
         let project = match project {
             ProjectRef::Current { token: Some(token) } => {
                 &ProjectRef::Id(self.named_by(caller, token).await?)

@@ -26,7 +26,6 @@ const WINDOW: TimeDelta = TimeDelta::minutes(1);
 const MOST_CREDENTIALS: u64 = 10_000;
 
 /// The operations with a limit, each counted by itself.
-#[allow(dead_code, reason = "definitions count their calls when they come")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Limited {
     /// What remote configurations deliver.

@@ -69,6 +69,35 @@ async fn the_call_beyond_the_limit_is_told_to_wait_on_both_edges(service: &Servi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn definitions_are_counted_together_whatever_their_path() {
+    let service = Service::on_sqlite().await;
+    let paths = [
+        format!("{FLAGS}local_evaluation/"),
+        "/flags/definitions".to_owned(),
+        "/api/feature_flag/local_evaluation".to_owned(),
+    ];
+    for call in 0..MOST {
+        let path = &paths[call % paths.len()];
+        let answer = service.call(Method::GET, path, Some(&service.secret), None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    }
+    for path in &paths {
+        let mut passed = 0;
+        let refused = loop {
+            let answer = service.call(Method::GET, path, Some(&service.secret), None).await;
+            if answer.status == 429 {
+                break answer;
+            }
+            // As many as were called a minute ago may be let through meanwhile.
+            passed += 1;
+            assert!(passed <= MOST, "{path} is never refused");
+        };
+        assert_eq!(refused.error().1, "throttled", "{path}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_refused_with_limits_off() {
     let service = Service::on_sqlite_with(&["--rate-limits", "off"]).await;
     make(&service).await;

@@ -151,15 +151,11 @@ impl Operation {
         self.name.starts_with("Ingest")
     }
 
-    /// Whether it delivers to programs, so that a project's secret opens it like a key.
+    /// Whether it delivers to programs: it opens to project secrets, and to no public token.
     pub(crate) fn delivers(self) -> bool {
-        self.name.contains("remote_config") || self.name == "GetRemoteConfig"
-    }
-
-    /// Whether it opens to project secrets, and to no public token.
-    pub(crate) fn needs_a_secret(self) -> bool {
-        let rpcs = ["GetLocalEvaluation", "GetFlagDefinitions"];
-        self.name.contains("local_evaluation") || rpcs.contains(&self.name)
+        let rpcs = ["GetLocalEvaluation", "GetFlagDefinitions", "GetRemoteConfig"];
+        let paths = ["local_evaluation", "remote_config"];
+        paths.iter().any(|path| self.name.contains(path)) || rpcs.contains(&self.name)
     }
 
     /// Whether it is about one flag, named by its id.
