@@ -151,7 +151,6 @@ async fn a_key_with_the_scope_alone_is_let_in(service: &Service) {
         "cohort:write",
         "project:read",
         "project:write",
-        "person:write",
     ];
     for scope in scopes {
         let key = service.new_key(&format!("--project 1 --scopes {scope}"));
