@@ -15,6 +15,7 @@
     reason = "a bench prints, and stops when it cannot go on"
 )]
 
+mod history;
 #[path = "../../tests/it/support/postgres.rs"]
 #[allow(dead_code, unused_imports, reason = "the tests use more of it, their own included")]
 mod postgres;
@@ -154,7 +155,7 @@ async fn measure(size: i64) -> Vec<whole::Figure> {
     let key = made.personal_api_key.reveal().to_owned();
     first.stop().await;
     seed::flags(&database.url, size).await;
-    seed::activity(&database.url, size * 10).await;
+    history::activity(&database.url, size * 10).await;
     let server = start().await;
     let base = format!("http://{}", server.address);
     let client = Client::new();
