@@ -2,7 +2,7 @@
 //!
 //! A static cohort lists its members; any other describes them by a tree of
 //! property filters, which may refer to further cohorts. What may be written
-//! is judged in [`write`], the tree in [`tree`], and what a cohort refers to
+//! is judged in [`write`](mod@write), the tree in [`tree`], and what a cohort refers to
 //! and is used by in [`others`].
 
 pub mod criteria;

@@ -13,7 +13,7 @@
 //! all: its person properties are let go, and what would change identities is
 //! refused.
 //!
-//! **When.** See [`occurred_at`](time::occurred_at).
+//! **When.** See `time::occurred_at`.
 
 mod identity;
 mod time;

@@ -13,7 +13,7 @@
 //! change after the other in any order, so what live evaluation reads is what a
 //! replay up to now gives: an older `set` never overwrites a newer one, an
 //! `unset` spares what was set after it. It does so by keeping, beside each
-//! value, the times that decided it ([`Standing`]). Only one case needs more
+//! value, the times that decided it (`Standing`). Only one case needs more
 //! than those: a late `unset` that uncovers a `set_once` which had no effect
 //! when it came. Then [`Verdict::NeedsReplay`] asks for the history.
 
