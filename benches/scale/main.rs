@@ -67,7 +67,8 @@ const OPERATIONS: [Operation; 20] = [
         name: "create, reads a flag",
         request: |round, _| {
             let key = format!("reader-{round}");
-            let reads = json!({"key": (10 + round).to_string(), "type": "flag",
+            // Any flag that is on.
+            let reads = json!({"key": (11 + 10 * round).to_string(), "type": "flag",
                 "operator": "flag_evaluates_to", "value": true});
             let filters = json!({"groups": [{"properties": [reads], "rollout_percentage": 50}]});
             (Method::POST, FLAGS.into(), Some(json!({"key": key, "filters": filters})))
@@ -83,7 +84,7 @@ const OPERATIONS: [Operation; 20] = [
     Operation {
         name: "PATCH deleted",
         request: |round, _| {
-            (Method::PATCH, format!("{FLAGS}{}/", 400 + round), Some(json!({"deleted": true})))
+            (Method::PATCH, format!("{FLAGS}{}/", 850 + round), Some(json!({"deleted": true})))
         },
     },
     Operation { name: "retrieve", request: |round, _| get(&format!("{}/", 500 + round)) },
