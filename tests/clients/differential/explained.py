@@ -16,12 +16,12 @@ TEXT = ("contains", "starts_with", "ends_with", "regex")
 class Meeting:
     """A filter and what it finds."""
 
-    def __init__(self, found, person, sdk):
+    def __init__(self, found, person, group_names, sdk):
         self.kind, self.operator = found.get("type", "person"), found.get("operator") or "exact"
         self.filter, self.sdk = found, sdk
         properties = person["person_properties"]
         if self.kind == "group":
-            properties = next(iter(person["group_properties"].values()), {})
+            properties = person["group_properties"].get(group_names[found["group_type_index"]], {})
         self.missing = self.kind in ("person", "group") and found["key"] not in properties
         self.value = None if self.missing else properties.get(found.get("key"))
 
@@ -69,7 +69,7 @@ OF_FLAGS = [
 ]
 
 
-def explanation(flag, person, flags, cohorts, sdk):
+def explanation(flag, person, project, sdk):
     """The first line that explains why the SDK may decide otherwise about a flag, or None.
 
     What the flag reads counts as its own: the trees of cohorts, and other flags.
@@ -87,13 +87,13 @@ def explanation(flag, person, flags, cohorts, sdk):
                 filters.extend(found["values"])
             elif found.get("type") == "flag" and found["key"] not in seen:
                 seen.add(found["key"])
-                pending.append(flags[int(found["key"])])
+                pending.append(project.flags[int(found["key"])])
             elif found.get("type") == "cohort":
                 if found["value"] not in seen:
                     seen.add(found["value"])
-                    filters.append(cohorts[found["value"]]["properties"])
+                    filters.append(project.cohorts[found["value"]]["properties"])
             elif found.get("type") != "flag":
-                meeting = Meeting(found, person, sdk)
+                meeting = Meeting(found, person, project.group_names, sdk)
                 for name, _, applies in OF_FILTERS:
                     if applies(meeting):
                         return name
