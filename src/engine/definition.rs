@@ -46,6 +46,26 @@ pub struct FlagSource<'a> {
     pub has_experiment: bool,
 }
 
+impl<'a> FlagSource<'a> {
+    /// An active flag that nothing is known of but its filters.
+    pub fn new(id: i64, key: &'a str, filters: &'a Value) -> Self {
+        Self {
+            id,
+            key,
+            version: None,
+            active: true,
+            deleted: false,
+            filters,
+            ensure_experience_continuity: false,
+            evaluation_runtime: None,
+            bucketing_identifier: None,
+            evaluation_contexts: &[],
+            has_encrypted_payloads: false,
+            has_experiment: false,
+        }
+    }
+}
+
 /// A compiled flag.
 #[derive(Debug)]
 pub struct Flag {

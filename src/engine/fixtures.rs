@@ -9,20 +9,7 @@ use super::{Flag, FlagSet, FlagSource, Settings};
 
 /// An active flag that nothing special is known of.
 pub(super) fn source<'a>(id: i64, key: &'a str, filters: &'a Value) -> FlagSource<'a> {
-    FlagSource {
-        id,
-        key,
-        version: None,
-        active: true,
-        deleted: false,
-        filters,
-        ensure_experience_continuity: false,
-        evaluation_runtime: None,
-        bucketing_identifier: None,
-        evaluation_contexts: &[],
-        has_encrypted_payloads: false,
-        has_experiment: false,
-    }
+    FlagSource::new(id, key, filters)
 }
 
 pub(super) fn flag(id: i64, key: &str, filters: Value) -> Arc<Flag> {

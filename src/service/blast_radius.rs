@@ -90,20 +90,7 @@ impl Services {
 
 /// A flag of this one condition.
 fn condition(filters: &Value) -> Result<Flag> {
-    let flag = Flag::compile(&FlagSource {
-        id: 0,
-        key: "",
-        version: None,
-        active: true,
-        deleted: false,
-        filters,
-        ensure_experience_continuity: false,
-        evaluation_runtime: None,
-        bucketing_identifier: None,
-        evaluation_contexts: &[],
-        has_encrypted_payloads: false,
-        has_experiment: false,
-    });
+    let flag = Flag::compile(&FlagSource::new(0, "", filters));
     match flag.problem() {
         Some(problem) => Err(blast_radius::unusable(problem)),
         None => Ok(flag),

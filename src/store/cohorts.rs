@@ -58,7 +58,7 @@ impl Store {
     }
 }
 
-fn live(project_id: i64) -> Select<cohort::Entity> {
+pub(super) fn live(project_id: i64) -> Select<cohort::Entity> {
     cohort::Entity::find()
         .filter(cohort::Column::ProjectId.eq(project_id))
         .filter(cohort::Column::Deleted.eq(false))

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     AccessMode, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IsolationLevel, QueryFilter,
-    QueryOrder, TransactionOptions, TransactionTrait,
+    TransactionOptions, TransactionTrait,
 };
 use serde_json::Value;
 
 use super::{
-    Store,
-    entity::{cohort, feature_flag, group_type, project},
+    Store, cohorts,
+    entity::{cohort, feature_flag, project},
     failure, flag_links,
     flags::{bare, live},
-    flags_labels, projects, stored_json,
+    flags_labels, groups, projects, stored_json,
 };
 use crate::model::{definitions::Definitions, error::Result, flag::FeatureFlag};
 
@@ -35,11 +35,12 @@ impl Store {
         let txn = self.reader().begin_with_options(options).await.map_err(failure)?;
         let row = project::Entity::find_by_id(project_id).one(&txn).await.map_err(failure)?;
         let Some(row) = row else { return Ok(None) };
+        let types = groups::of_project(&txn, project_id).await?;
         let definitions = Definitions {
             project: projects::noun(row),
             flags: flags(&txn, project_id).await?,
-            cohorts: cohorts(&txn, project_id).await?,
-            group_types: group_types(&txn, project_id).await?,
+            cohorts: trees(&txn, project_id).await?,
+            group_types: types.into_iter().map(|kind| (kind.index.into(), kind.name)).collect(),
         };
         txn.commit().await.map_err(failure)?;
         Ok(Some(definitions))
@@ -67,13 +68,8 @@ async fn flags(connection: &impl ConnectionTrait, project_id: i64) -> Result<Vec
 }
 
 /// The trees of the cohorts that have one.
-async fn cohorts(
-    connection: &impl ConnectionTrait,
-    project_id: i64,
-) -> Result<BTreeMap<i64, Value>> {
-    let rows = cohort::Entity::find()
-        .filter(cohort::Column::ProjectId.eq(project_id))
-        .filter(cohort::Column::Deleted.eq(false))
+async fn trees(connection: &impl ConnectionTrait, project_id: i64) -> Result<BTreeMap<i64, Value>> {
+    let rows = cohorts::live(project_id)
         .filter(cohort::Column::IsStatic.eq(false))
         .all(connection)
         .await
@@ -87,17 +83,4 @@ async fn cohorts(
         }
     }
     Ok(trees)
-}
-
-async fn group_types(
-    connection: &impl ConnectionTrait,
-    project_id: i64,
-) -> Result<BTreeMap<i64, String>> {
-    let rows = group_type::Entity::find()
-        .filter(group_type::Column::ProjectId.eq(project_id))
-        .order_by_asc(group_type::Column::GroupTypeIndex)
-        .all(connection)
-        .await
-        .map_err(failure)?;
-    Ok(rows.into_iter().map(|row| (i64::from(row.group_type_index), row.name)).collect())
 }

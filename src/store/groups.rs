@@ -116,7 +116,11 @@ impl ProjectWrite {
     }
 }
 
-async fn of_project(connection: &impl ConnectionTrait, project_id: i64) -> Result<Vec<GroupType>> {
+/// A project's group types, by index.
+pub(super) async fn of_project(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+) -> Result<Vec<GroupType>> {
     let rows = group_type::Entity::find()
         .filter(group_type::Column::ProjectId.eq(project_id))
         .order_by_asc(group_type::Column::GroupTypeIndex)

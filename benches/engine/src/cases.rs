@@ -145,20 +145,7 @@ fn set(name: &str) -> FlagSet {
 }
 
 fn flag(id: i64, key: &str, filters: &Value) -> Arc<Flag> {
-    Arc::new(Flag::compile(&FlagSource {
-        id,
-        key,
-        version: Some(1),
-        active: true,
-        deleted: false,
-        filters,
-        ensure_experience_continuity: false,
-        evaluation_runtime: None,
-        bucketing_identifier: None,
-        evaluation_contexts: &[],
-        has_encrypted_payloads: false,
-        has_experiment: false,
-    }))
+    Arc::new(Flag::compile(&FlagSource { version: Some(1), ..FlagSource::new(id, key, filters) }))
 }
 
 fn on(properties: Value) -> Value {
