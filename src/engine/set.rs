@@ -50,10 +50,10 @@ struct Index {
 /// Which flags read which.
 #[derive(Debug, Default)]
 struct Links {
-    /// By position. A flag that came later is not in it: it reads none and none reads it.
+    /// By position. Lone flags, which read none and which none reads, come and go without it.
     graph: Graph,
-    /// What is read and not there: a new flag with such a number is read at once.
-    absent: HashSet<i64>,
+    /// What some flag reads, whether it is there or not.
+    read: HashSet<i64>,
 }
 
 impl Index {
@@ -81,22 +81,23 @@ impl Index {
         }
     }
 
-    /// Takes a flag out of the list; the last one moves to its place.
+    /// Takes a flag out of the list; the last one moves to its place. True if that changes which
+    /// positions read which.
     fn remove(&mut self, flags: &mut Vec<Arc<Flag>>, id: i64) -> bool {
         let Some(&at) = self.by_id.get(&id) else { return false };
-        self.forget(&flags.swap_remove(at), at);
-        if let Some(moved) = flags.get(at) {
-            self.forget(moved, flags.len());
-            self.note(moved, at);
-        }
-        true
+        let gone = flags.swap_remove(at);
+        self.forget(&gone, at);
+        let Some(moved) = flags.get(at) else { return !self.links.is_lone(&gone) };
+        self.forget(moved, flags.len());
+        self.note(moved, at);
+        !(self.links.is_lone(&gone) && self.links.is_lone(moved))
     }
 
-    /// Puts a flag into the list; true if that changes which flags read which.
+    /// Puts a flag into the list; true if that changes which positions read which.
     fn put(&mut self, flags: &mut Vec<Arc<Flag>>, flag: Arc<Flag>) -> bool {
         let Some(&at) = self.by_id.get(&flag.id()) else {
             self.note(&flag, flags.len());
-            let is_lone = read_by(&flag).is_empty() && !self.links.absent.contains(&flag.id());
+            let is_lone = self.links.is_lone(&flag);
             flags.push(flag);
             return !is_lone;
         };
@@ -111,17 +112,14 @@ impl Index {
 
 impl Links {
     fn of(flags: &[Arc<Flag>], positions: &SharedMap<i64, usize>) -> Self {
-        let mut absent = HashSet::new();
-        let mut position = |id: &i64| {
-            let found = positions.get(id).copied();
-            if found.is_none() {
-                absent.insert(*id);
-            }
-            found
-        };
-        let reads = |flag: &Arc<Flag>| read_by(flag).iter().filter_map(&mut position).collect();
+        let position = |id: &i64| positions.get(id).copied();
+        let reads = |flag: &Arc<Flag>| read_by(flag).iter().filter_map(position).collect();
         let graph = Graph::new(flags.iter().map(reads).collect());
-        Self { graph, absent }
+        Self { graph, read: flags.iter().flat_map(|flag| read_by(flag)).copied().collect() }
+    }
+
+    fn is_lone(&self, flag: &Flag) -> bool {
+        read_by(flag).is_empty() && !self.read.contains(&flag.id())
     }
 }
 
@@ -140,8 +138,8 @@ impl FlagSet {
 
     /// The set after some flags were changed or added, and some removed.
     ///
-    /// Flags that stay are shared. So is what is known of who reads whom, unless a flag went, or
-    /// one changed what it reads.
+    /// Flags that stay are shared. So is what is known of who reads whom, unless one changed what
+    /// it reads, or one that reads or is read came or went.
     pub fn with_changes(&self, changed: Vec<Arc<Flag>>, removed: &[i64]) -> Self {
         let mut flags = self.flags.clone();
         let mut index = Index::clone(&self.index);
@@ -234,8 +232,8 @@ impl FlagSet {
 
     /// Every position, each after what is read there.
     pub(super) fn order(&self) -> impl Iterator<Item = usize> {
-        let linked = self.graph().order();
-        linked.iter().copied().chain(linked.len()..self.flags.len())
+        let (linked, end) = (self.graph().order(), self.flags.len());
+        linked.iter().copied().filter(move |at| *at < end).chain(linked.len()..end)
     }
 
     pub(super) fn position(&self, key: &str) -> Option<usize> {

@@ -61,7 +61,13 @@ fn reading(id: i64) -> serde_json::Value {
 
 #[test]
 fn who_reads_whom_is_found_out_anew_only_when_it_changes() {
-    let before = set([flag(1, "one", json!({})), flag(2, "two", reading(9))]);
+    let before = set([
+        flag(1, "one", json!({})),
+        flag(2, "two", reading(9)),
+        flag(5, "five", json!({})),
+        flag(6, "six", reading(5)),
+        flag(7, "seven", json!({})),
+    ]);
     let shares = |changed: Vec<Arc<Flag>>, removed: &[i64]| {
         Arc::ptr_eq(&before.index.links, &before.with_changes(changed, removed).index.links)
     };
@@ -72,8 +78,12 @@ fn who_reads_whom_is_found_out_anew_only_when_it_changes() {
         ("a new flag", vec![flag(3, "three", json!({}))], &[], true),
         ("a new flag that reads one", vec![flag(3, "three", reading(1))], &[], false),
         ("a new flag that one reads", vec![flag(9, "nine", json!({}))], &[], false),
-        ("a flag less", vec![], &[1], false),
+        ("a flag less", vec![], &[1], true),
+        ("the last flag less", vec![], &[7], true),
+        ("a flag less that one reads", vec![], &[5], false),
+        ("a flag less that reads one", vec![], &[2], false),
         ("a flag less that was not there", vec![], &[4], true),
+        ("a flag less for which one moves that reads one", vec![], &[7, 1], false),
     ];
     for (name, changed, removed, expected) in cases {
         assert_eq!(shares(changed, removed), expected, "{name}");
@@ -109,7 +119,10 @@ fn a_changed_set_is_as_if_all_were_read_anew() {
         Arc::new(Flag::compile(&FlagSource { deleted: true, ..source(id, "one", &filters) }))
     };
     type Change = (Vec<Arc<Flag>>, &'static [i64]);
-    let changes: [Change; 9] = [
+    let changes: [Change; 12] = [
+        (vec![flag(11, "a", json!({})), flag(12, "b", json!({}))], &[]),
+        (vec![flag(13, "c", json!({}))], &[11]),
+        (vec![], &[12, 13]),
         (vec![flag(3, "three", json!({}))], &[]),
         (vec![flag(4, "four", reading(3)), flag(5, "five", json!({}))], &[]),
         (vec![], &[1]),
