@@ -224,11 +224,11 @@ impl Rounds {
                 }
             }
         }
-        taken.iter_mut().map(percentiles).collect()
+        taken.iter_mut().map(|taken| percentiles(taken)).collect()
     }
 }
 
-fn percentiles(taken: &mut Vec<Duration>) -> Option<(Duration, Duration)> {
+fn percentiles(taken: &mut [Duration]) -> Option<(Duration, Duration)> {
     taken.sort_unstable();
     Some((*taken.get(taken.len() / 2)?, *taken.get(taken.len() * 95 / 100)?))
 }
