@@ -114,15 +114,15 @@ func call(service *service, step step, body any) (any, error) {
 	method := methods()[step.Call]
 	request, reply := message(method.Input()), message(method.Output())
 	text, err := json.Marshal(body)
+	if err == nil {
+		err = protojson.Unmarshal(text, request)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if body != any(nil) && string(text) != "null" {
-		if err := protojson.Unmarshal(text, request); err != nil {
-			return nil, err
-		}
+	if field := method.Input().Fields().ByName("project_id"); field != nil {
+		request.ProtoReflect().Set(field, protoreflect.ValueOfString(project))
 	}
-	request.ProtoReflect().Set(method.Input().Fields().ByName("project_id"), protoreflect.ValueOfString(project))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if !method.IsStreamingServer() {

@@ -8,6 +8,7 @@ import functools
 import http.server
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -49,6 +50,18 @@ def browser():
         harness.expect("what the page says", '<p id="said">on for you</p>' in shown or shown, True)
 
 
+def documented():
+    """Each file that is no part of this program stands in docs/clients.md, as it is."""
+    own = {"client.toml", "install", "main.py", "package.json", "package-lock.json", "requirements.txt"}
+    with harness.row("docs/clients.md") as told:
+        page = (quickstart.FOLDER / "../../../docs/clients.md").resolve().read_text()
+        blocks = re.findall(r"<!-- tests/clients/quickstart/(\S+) -->\n```\w+\n(.*?)```\n", page, re.DOTALL)
+        files = {file.name: file.read_text() for file in quickstart.FOLDER.iterdir() if file.name not in own}
+        harness.expect("the files", sorted(name for name, _ in blocks), sorted(files))
+        harness.expect("those that differ", [name for name, shown in blocks if shown != files[name]], [])
+        told.detail = f"{len(blocks)} blocks as their files are"
+
+
 @contextlib.contextmanager
 def served(folder):
     """A folder over HTTP, as a page's own site would be."""
@@ -66,6 +79,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+documented()
 python()
 node()
 browser()
