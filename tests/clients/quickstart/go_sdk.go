@@ -28,6 +28,9 @@ func main() {
 	}
 	if on == true {
 		payload, err := client.GetFeatureFlagPayload(ann)
-		fmt.Println("on for ann, with", payload, err)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("on for ann, with", payload)
 	}
 }
