@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let flags = client.evaluate_flags("ann", ann).await?;
     if flags.is_enabled("checkout") {
         let payload = flags.get_flag_payload("checkout").unwrap_or_default();
-        println!("on for ann, with a {} button", payload["button"]);
+        println!("on for ann, with a {} button", payload["button"].as_str().unwrap_or("plain"));
     }
     client.shutdown().await;
     Ok(())

@@ -12,6 +12,7 @@ import subprocess
 from harness import call, change_flag, expect, make_flag, recorded, request, row, until, TOKEN, URL
 
 EVERYBODY = {"properties": [], "rollout_percentage": 100}
+NOBODY = {"properties": [], "rollout_percentage": 0}
 PAYLOAD = {"limit": 5}
 
 
@@ -41,7 +42,7 @@ def judge(*program, conditional, remote_config):
             until("a 304", lambda: definitions(304))
         told.detail = f"{len(definitions(200))} whole, {len(definitions(304))} unchanged"
     with row("local evaluation hears of changes"):
-        change_flag(plain, active=False)
+        change_flag(plain, filters={"groups": [NOBODY]})
         until("the flag off", lambda: ask()["local"]["plain"] is False)
         expect("remotely", ask()["remote"]["plain"], False)
     if remote_config:

@@ -3,17 +3,13 @@
 use std::{collections::HashMap, env, io};
 
 use posthog_rs::{Client, ClientOptionsBuilder, EvaluateFlagsOptions, FlagValue};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() {
-    let [url, recorded, token, secret] = [
-        "FLAGSTAFF_URL",
-        "FLAGSTAFF_RECORDED_URL",
-        "FLAGSTAFF_TOKEN",
-        "FLAGSTAFF_SECRET",
-    ]
-    .map(|name| env::var(name).expect(name));
+    let [url, recorded, token, secret] =
+        ["FLAGSTAFF_URL", "FLAGSTAFF_RECORDED_URL", "FLAGSTAFF_TOKEN", "FLAGSTAFF_SECRET"]
+            .map(|name| env::var(name).expect(name));
     let mut options = ClientOptionsBuilder::default();
     options.api_key(token);
     let remote = options.clone().host(url).build().expect("options");
@@ -26,7 +22,8 @@ async fn main() {
         .expect("options");
     let (remote, local) = (posthog_rs::client(remote).await, posthog_rs::client(local).await);
     for _ in io::stdin().lines() {
-        let said = json!({"remote": values(&remote, false).await, "local": values(&local, true).await});
+        let said =
+            json!({"remote": values(&remote, false).await, "local": values(&local, true).await});
         println!("{said}");
     }
     remote.shutdown().await;
