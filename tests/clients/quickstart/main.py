@@ -55,7 +55,7 @@ def documented():
     own = {"client.toml", "install", "main.py", "package.json", "package-lock.json", "requirements.txt"}
     with harness.row("docs/clients.md") as told:
         page = (quickstart.FOLDER / "../../../docs/clients.md").resolve().read_text()
-        blocks = re.findall(r"<!-- tests/clients/quickstart/(\S+) -->\n```\w+\n(.*?)```\n", page, re.DOTALL)
+        blocks = re.findall(r"^\[`(\S+)`\]\(\S+\):\n\n```\w+\n(.*?)```$", page, re.DOTALL | re.MULTILINE)
         files = {file.name: file.read_text() for file in quickstart.FOLDER.iterdir() if file.name not in own}
         harness.expect("the files", sorted(name for name, _ in blocks), sorted(files))
         harness.expect("those that differ", [name for name, shown in blocks if shown != files[name]], [])
