@@ -22,6 +22,7 @@ mod flag_log;
 mod flag_rules;
 pub(crate) mod flags;
 mod groups;
+pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 mod known;

@@ -14,7 +14,7 @@ use prost_types::FileDescriptorProto;
 use serde_json::{Value, json};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient};
 
-use crate::support::{FLAGS, Service, grpc::Authorized, rest::send};
+use crate::support::{FLAGS, Service, grpc::Authorized, http_client, rest::send};
 
 /// Every RPC, as `package.Service/Method`.
 fn rpcs() -> BTreeSet<String> {
@@ -179,7 +179,7 @@ async fn status_of_empty_call(http2: &reqwest::Client, service: &Service, rpc: &
 }
 
 fn http2() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
+    http_client().http2_prior_knowledge().build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
