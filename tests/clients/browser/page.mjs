@@ -1,8 +1,10 @@
 // A page of another site, in a real browser, that uses PostHog's browser SDK.
 
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
+import { delimiter, join } from 'node:path'
 import { RECORDED_URL, TOKEN, expect, until } from '../support/harness.mjs'
 
 const require = createRequire(`${process.env.CLIENT_ROOT}/`)
@@ -14,6 +16,10 @@ const FLAGS = [
 ]
 const PAGE = `<!doctype html><title>A shop</title><link rel="icon" href="data:,">
 <script type="module">import posthog from '/sdk.js'; window.posthog = posthog</script>`
+
+function onPath(program) {
+  return process.env.PATH.split(delimiter).map((folder) => join(folder, program)).find(existsSync)
+}
 
 /** The browser, and the site that its pages are of; both end with `close`. */
 export class Browser {
@@ -27,7 +33,7 @@ export class Browser {
     await new Promise((listening) => browser.server.listen(0, '127.0.0.1', listening))
     browser.site = `http://127.0.0.1:${browser.server.address().port}/`
     // A profile of its own comes with each launch, and goes with it.
-    browser.chromium = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS })
+    browser.chromium = await chromium.launch({ executablePath: onPath('chromium'), args: FLAGS })
     return browser
   }
 
