@@ -1,22 +1,25 @@
 // What the SDK does when it is refused, or when the service is away.
 
-import { Recording, checkCourtesy, control, evaluate, expect, makeFlag, onFor, row, until } from '../support/harness.mjs'
+import {
+  Recording, checkCourtesy, control, evaluate, expect, makeFlag, onFor, row, until,
+} from '../support/harness.mjs'
 
 export async function wrongToken(browser) {
   await row('wrong token: no flags, no retry', async () => {
     const seen = await Recording.begin()
     const visitor = await (await browser.visitor()).visit({}, 'phc_nobodys')
     expect('the flag', await visitor.flags('button'), { button: undefined })
-    await until('an event was refused', async () => (await seen.statuses('/e/')).length > 0)
+    const sent = () => seen.statuses('/e/', { method: 'POST' })
+    await until('an event was refused', async () => (await sent()).length > 0)
     expect('asked', await seen.statuses('/flags/'), [401])
-    expect('sent', [...new Set(await seen.statuses('/e/'))], [401])
+    expect('sent', [...new Set(await sent())], [401])
     await visitor.close()
   })
 }
 
 export async function restart(browser) {
   await makeFlag('by-patience', onFor('patience', 'long'))
-  await row('restarting service: flags are kept, events arrive later', async () => {
+  await row('restarting service: flags are kept, events are retried', async () => {
     const visitor = await (await browser.visitor()).visit()
     const before = await visitor.flags('button', 'off')
     const id = await visitor.run(() => posthog.get_distinct_id())
@@ -33,9 +36,9 @@ export async function restart(browser) {
     } finally {
       await control('start')
     }
-    await visitor.leave()
     await until('the event arrived', async () => (await evaluate(id))['by-patience'].enabled)
-    await visitor.visit()
+    expect('as a retry', await seen.statuses('/e/?retry_count=1', { method: 'POST' }), [200])
+    await visitor.reload()
     expect('afterwards', await visitor.flags('by-patience', 'off'), { 'by-patience': true, off: false })
     await visitor.close()
   })

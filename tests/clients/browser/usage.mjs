@@ -23,7 +23,8 @@ export async function flags(browser) {
     const visitor = await (await browser.visitor()).visit()
     const id = await visitor.run(() => posthog.get_distinct_id())
     const ours = (await evaluate(id, { evaluation_runtime: 'client' })).button
-    expect('values', await visitor.flags('button', 'off', 'absent'), { button: ours.variant, off: false, absent: undefined })
+    const values = await visitor.flags('button', 'off', 'absent')
+    expect('values', values, { button: ours.variant, off: false, absent: undefined })
     const payload = await visitor.run(() => posthog.getFeatureFlagResult('button').payload)
     expect('payload', payload, JSON.parse(flag.filters.payloads[ours.variant]))
     const [asked] = await seen.exchanges('/flags/?v=2')
@@ -110,7 +111,16 @@ export async function bodies(browser) {
     expect('statuses', [...new Set(beacons.map((one) => one.status))], [200])
     expect('forms', beacons.every((one) => one.request_body.startsWith('data=ey')), true)
     await visitor.done()
-    return `${beacons.length} sent`
+  })
+  await row('base64 bodies, of requests for flags before there is a configuration', async () => {
+    const seen = await Recording.begin()
+    const visitor = await browser.visitor()
+    await visitor.context.route('**/array/**', (route) => route.abort())
+    await visitor.visit()
+    expect('the flag', await visitor.flags('off'), { off: false })
+    const [asked] = await seen.exchanges('/flags/?v=2&compression=base64')
+    expect('status and form', [asked.status, asked.request_body.startsWith('data=ey')], [200, true])
+    await visitor.close()
   })
 }
 
@@ -184,7 +194,8 @@ export async function calls(browser) {
     const path = `dashboards/${(await shown()).usage_dashboard}/?date_from=-7d`
     await until('the tiles count it', async () => {
       const { tiles } = await call('GET', path)
-      const series = tiles.map((tile) => tile.insight.result.series.map(({ label, data }) => [label, Math.max(...data)]))
+      const shown = ({ label, data }) => [label, Math.max(...data)]
+      const series = tiles.map((tile) => tile.insight.result.series.map(shown))
       return JSON.stringify(series) === '[[["true",1]],[["true",1]]]'
     })
     await visitor.done()

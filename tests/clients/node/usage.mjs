@@ -103,7 +103,8 @@ export async function remoteConfig() {
 export async function groups() {
   await row('group flags, by stored and by given properties', async () => {
     const asking = remote()
-    asking.groupIdentify({ groupType: 'company', groupKey: 'acme', properties: { plan: 'pro' }, distinctId: 'somebody' })
+    const group = { groupType: 'company', groupKey: 'acme', properties: { plan: 'pro' } }
+    asking.groupIdentify({ ...group, distinctId: 'somebody' })
     await asking.flush()
     const filters = onFor('plan', 'pro', { type: 'group', group_type_index: 0 })
     await makeFlag('by-company', { ...filters, aggregation_group_type_index: 0 })

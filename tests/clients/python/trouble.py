@@ -3,7 +3,7 @@
 import json
 
 from harness import (
-    KEY, PROJECT, TOKEN, URL, Recording, Refused, check_courtesy, control, evaluate, expect, flagstaff, make_flag,
+    PROJECT, TOKEN, URL, Recording, Refused, check_courtesy, control, evaluate, expect, flagstaff, make_flag,
     request, row, until,
 )
 from sdk import local, locally, remote
