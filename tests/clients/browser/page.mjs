@@ -37,8 +37,9 @@ export class Browser {
     return browser
   }
 
-  /** Somebody who has never been there. */
+  /** Somebody who has never been there; whoever still is there goes. */
   async visitor() {
+    for (const context of this.chromium.contexts()) await context.close()
     return new Visitor(this.site, await this.chromium.newContext())
   }
 
@@ -71,6 +72,8 @@ class Visitor {
       opt_out_useragent_filter: true,
       // Events are sent as they come.
       request_batching: false,
+      // And none when a visitor is closed, which would be taken for the next one's.
+      capture_pageleave: false,
       disable_session_recording: true,
       disable_surveys: true,
       ...options,
@@ -113,14 +116,21 @@ class Visitor {
     await this.loaded(before + 1)
   }
 
-  /** Leaves the page, as people do: by going elsewhere. */
-  leave() {
-    return this.page.goto('about:blank')
+  /** Leaves the page, as people do: by going elsewhere. What it sends then, nobody waits for. */
+  async leave() {
+    await this.answered()
+    this.page.removeAllListeners('request')
+    await this.page.goto('about:blank')
+  }
+
+  /** Waits until every request has its answer. */
+  answered() {
+    return until('every request is answered', () => this.unanswered.size === 0)
   }
 
   /** Ends a visit in which nothing may have gone wrong. */
   async done() {
-    await until('every request is answered', () => this.unanswered.size === 0)
+    await this.answered()
     expect('errors on the console', this.complaints, [])
     await this.close()
   }
