@@ -102,18 +102,24 @@ def flagstaff(*arguments):
     return request("POST", f"{CONTROL}/flagstaff", list(arguments), parse=False)
 
 
+def recorded(path="", since=0, **wanted):
+    """What this client sent through RECORDED_URL to paths that start so, oldest first and without so many
+    at the beginning; `wanted` narrows by field, as in `status=200`."""
+    return [
+        exchange for exchange in request("GET", f"{CONTROL}/recorded")[since:]
+        if exchange["path"].startswith(path) and all(exchange[name] == value for name, value in wanted.items())
+    ]
+
+
 class Recording:
     """What goes through RECORDED_URL from now on."""
 
     def __init__(self):
-        self.start = len(request("GET", f"{CONTROL}/recorded"))
+        self.began = len(recorded())
 
     def exchanges(self, path="", **wanted):
-        """Those whose path starts so, oldest first; `wanted` narrows by field, as in `status=200`."""
-        return [
-            exchange for exchange in request("GET", f"{CONTROL}/recorded")[self.start:]
-            if exchange["path"].startswith(path) and all(exchange[name] == value for name, value in wanted.items())
-        ]
+        """As `recorded` gives them."""
+        return recorded(path, since=self.began, **wanted)
 
     def statuses(self, path=""):
         """Their statuses; 0 where the service was down."""
@@ -122,7 +128,7 @@ class Recording:
 
 def check_courtesy():
     """Raises if anything recorded was answered 402, or with a `Retry-After` that is not whole seconds."""
-    everything = request("GET", f"{CONTROL}/recorded")
+    everything = recorded()
     expect("answers of 402", [exchange["path"] for exchange in everything if exchange["status"] == 402], [])
     waits = [exchange["response_headers"].get("retry-after") for exchange in everything]
     waits = [wait for wait in waits if wait is not None]
