@@ -21,8 +21,7 @@ class Recorder:
 
     def __init__(self, address):
         self.exchanges = []
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(address, self.exchanges))
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), _handler(address, self.exchanges))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
@@ -30,6 +29,13 @@ class Recorder:
         """Takes it down."""
         self.server.shutdown()
         self.server.server_close()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Clients may go away when they like."""
 
 
 def _handler(address, exchanges):

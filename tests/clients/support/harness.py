@@ -102,18 +102,38 @@ def flagstaff(*arguments):
     return request("POST", f"{CONTROL}/flagstaff", list(arguments), parse=False)
 
 
-def recorded(path="", **wanted):
-    """The exchanges that went through RECORDED_URL whose path starts so; `wanted` narrows by field."""
-    exchanges = request("GET", f"{CONTROL}/recorded")
+def recorded(path="", since=0, **wanted):
+    """What this client sent through RECORDED_URL to paths that start so, oldest first and without so many
+    at the beginning; `wanted` narrows by field, as in `status=200`."""
     return [
-        exchange for exchange in exchanges
+        exchange for exchange in request("GET", f"{CONTROL}/recorded")[since:]
         if exchange["path"].startswith(path) and all(exchange[name] == value for name, value in wanted.items())
     ]
 
 
-def forget_recorded():
-    """Makes the recorder start anew."""
-    request("DELETE", f"{CONTROL}/recorded")
+class Recording:
+    """What goes through RECORDED_URL from now on."""
+
+    def __init__(self):
+        self.began = len(recorded())
+
+    def exchanges(self, path="", **wanted):
+        """As `recorded` gives them."""
+        return recorded(path, since=self.began, **wanted)
+
+    def statuses(self, path=""):
+        """Their statuses; 0 where the service was down."""
+        return [exchange["status"] for exchange in self.exchanges(path)]
+
+
+def check_courtesy():
+    """Raises if anything recorded was answered 402, or with a `Retry-After` that is not whole seconds."""
+    everything = recorded()
+    expect("answers of 402", [exchange["path"] for exchange in everything if exchange["status"] == 402], [])
+    waits = [exchange["response_headers"].get("retry-after") for exchange in everything]
+    waits = [wait for wait in waits if wait is not None]
+    expect("other than whole seconds", [wait for wait in waits if not wait.isdigit()], [])
+    return len(everything), len(waits)
 
 
 def request(method, url, body=None, headers=None, parse=True):
