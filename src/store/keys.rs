@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::{
     Store,
+    among::among,
     entity::{api_key, api_key_project},
     failure,
     listen::{Announcement, announce},
@@ -31,6 +32,13 @@ impl Store {
         let row = found.one(self.reader()).await.map_err(failure)?;
         let keys = with_projects(self.reader(), row.into_iter().collect()).await?;
         Ok(keys.into_iter().next())
+    }
+
+    /// The keys of these numbers, revoked and expired ones included.
+    pub(crate) async fn keys_among(&self, ids: &[i64]) -> Result<Vec<ApiKey>> {
+        let wanted = among(self.reader(), api_key::Column::Id, ids.iter().copied());
+        let rows = api_key::Entity::find().filter(wanted).all(self.reader()).await;
+        with_projects(self.reader(), rows.map_err(failure)?).await
     }
 
     /// All keys of an organization, oldest first.

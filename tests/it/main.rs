@@ -62,4 +62,5 @@ mod test_evaluation;
 mod time_travel;
 mod vectors;
 mod versions;
+mod watch;
 mod wires;

@@ -16,6 +16,7 @@ mod project;
 mod test_evaluation;
 mod values;
 mod version;
+mod watch;
 
 pub use activity::{activity, activity_filter, flag_activity_filter};
 pub use blast_radius::{reach, reach_body};
@@ -31,3 +32,5 @@ pub use project::{project, project_update};
 pub use test_evaluation::{test_body, tested};
 pub use values::{object_from_struct, timestamp, to_wire as value};
 pub use version::{version, version_summary};
+pub(crate) use watch::written;
+pub use watch::{WatchEvent, watched};

@@ -12,6 +12,7 @@ pub(crate) mod rest;
 pub(crate) mod rows;
 pub(crate) mod tried;
 pub(crate) mod usage;
+pub(crate) mod watch;
 
 use std::{net::SocketAddr, time::Duration};
 
