@@ -75,10 +75,11 @@ impl Authenticator {
     /// With the database gone they do, as for requests.
     pub async fn review_leases(&self) {
         let ids = self.leases.key_ids();
-        if ids.is_empty() {
+        if ids.is_empty() || self.store.reachability().is_lost() {
             return;
         }
-        match self.store.keys_among(&ids).await {
+        let asked = timeout(PATIENCE, self.store.keys_among(&ids)).await;
+        match asked.map_err(Error::unavailable).flatten() {
             Ok(keys) => self.leases.review(&ids, &keys, self.clock.now()),
             Err(error) => tracing::debug!(error = error.causes(), "keys were not reviewed"),
         }

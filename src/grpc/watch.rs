@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::Stream;
 use tonic::Status;
 
-use super::framed::frame;
+use super::{framed::frame, status};
 use crate::{
     clock::Clock,
     model::error::Result,
@@ -37,7 +37,11 @@ pub(super) fn frames(watch: Watch, clock: Clock) -> impl Stream<Item = Result<By
         }
         let frame = sending.next().await;
         sending.over = frame.is_err();
-        Some((frame.map_err(Status::from), sending))
+        let status = match sending.watch.is_stopping() {
+            true => status::expected,
+            false => Status::from,
+        };
+        Some((frame.map_err(status), sending))
     })
 }
 

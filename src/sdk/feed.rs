@@ -129,4 +129,4 @@ fn properties_mut(filters: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -154,6 +154,11 @@ impl Watch {
         }
     }
 
+    /// Whether the end of the watch is the service's own.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     fn stopped(&mut self) -> Heard {
         self.stopping = true;
         Heard::Stopping(self.position.unwrap_or(*self.revision.borrow()))

@@ -154,3 +154,71 @@ impl Pages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::error::Code,
+        sdk::feed::{log::Log, tests::definitions},
+    };
+
+    /// At revision 3.
+    fn ledger() -> Ledger {
+        Ledger::new(Book::new(definitions(Vec::new(), &[]), Log::new(0)).unwrap())
+    }
+
+    fn step(ledger: &Ledger, revision: i64) {
+        ledger.apply(Changed { revision, ..Changed::default() }).unwrap();
+    }
+
+    /// Two pieces for every event.
+    fn write(revision: i64, _: &Event) -> Result<Vec<Bytes>> {
+        Ok([0, 1].map(|at| Bytes::from(format!("{revision}.{at}"))).into())
+    }
+
+    #[tokio::test]
+    async fn everybody_at_a_revision_is_told_the_same_event() {
+        let ledger = ledger();
+        step(&ledger, 4);
+        let told = |from| ledger.told(from).unwrap();
+        assert!(Arc::ptr_eq(&told(Some(3)), &told(Some(3))));
+        assert!(Arc::ptr_eq(&told(None), &told(Some(99))), "the future is told the whole");
+        assert!(!Arc::ptr_eq(&told(Some(3)), &told(None)));
+        let told = told(Some(3));
+        let pieces = futures::future::join_all((0..4).map(|at| told.piece(at, write))).await;
+        let pieces: Vec<_> = pieces.into_iter().map(Result::unwrap).collect();
+        assert_eq!(pieces, [Some("4.0".into()), Some("4.1".into()), None, None]);
+    }
+
+    #[tokio::test]
+    async fn what_was_overtaken_too_often_is_told_no_further() {
+        let ledger = ledger();
+        let mut held = Vec::new();
+        for revision in 4..40 {
+            let told = ledger.told(None).unwrap();
+            told.piece(0, write).await.unwrap();
+            held.push(told);
+            step(&ledger, revision);
+        }
+        let (gone, kept) = held.split_at(held.len() - MOST_OVERTAKEN);
+        for told in gone {
+            assert_eq!(told.piece(1, write).await.unwrap_err().code, Code::Overloaded);
+        }
+        for told in kept {
+            assert!(told.piece(1, write).await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_cannot_have_pasts_told_apart_without_end() {
+        let ledger = ledger();
+        for revision in 4..1_000 {
+            step(&ledger, revision);
+        }
+        for from in 0..999 {
+            ledger.told(Some(from)).unwrap();
+        }
+        assert!(ledger.pages().told.len() <= MOST_PASTS + 1);
+    }
+}

@@ -34,11 +34,14 @@ pub(super) struct Watchers {
     /// The newest revision; sent after snapshot and ledger have come to it.
     revision: watch::Sender<i64>,
     ledger: Mutex<Weak<Ledger>>,
+    /// The right to make the ledger.
+    opening: tokio::sync::Mutex<()>,
 }
 
 impl Watchers {
     pub(super) fn new(revision: i64) -> Self {
-        Self { revision: watch::Sender::new(revision), ledger: Mutex::default() }
+        let revision = watch::Sender::new(revision);
+        Self { revision, ledger: Mutex::default(), opening: tokio::sync::Mutex::default() }
     }
 
     /// What definitions are told from; `None` while nobody watches them.
@@ -75,13 +78,16 @@ impl Snapshots {
         if let Some(ledger) = slot.watchers.ledger() {
             return Ok(ledger);
         }
-        let _patching = slot.patching.lock().await;
+        let _opening = slot.watchers.opening.lock().await;
         if let Some(ledger) = slot.watchers.ledger() {
             return Ok(ledger);
         }
+        // Changes go on meanwhile; what they did is caught up on.
         let ledger = Arc::new(Ledger::new(book(&self.store, project_id).await?));
+        let _patching = slot.patching.lock().await;
         *slot.watchers.ledger.lock().unwrap_or_else(PoisonError::into_inner) =
             Arc::downgrade(&ledger);
+        self.keep_ledger(&slot, None).await?;
         Ok(ledger)
     }
 

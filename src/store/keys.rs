@@ -34,11 +34,12 @@ impl Store {
         Ok(keys.into_iter().next())
     }
 
-    /// The keys of these numbers, revoked and expired ones included.
+    /// The keys of these numbers, revoked and expired ones included. Like the revisions, they are
+    /// asked for where a busy pool is not waited for.
     pub(crate) async fn keys_among(&self, ids: &[i64]) -> Result<Vec<ApiKey>> {
-        let wanted = among(self.reader(), api_key::Column::Id, ids.iter().copied());
-        let rows = api_key::Entity::find().filter(wanted).all(self.reader()).await;
-        with_projects(self.reader(), rows.map_err(failure)?).await
+        let wanted = among(&self.watch, api_key::Column::Id, ids.iter().copied());
+        let rows = api_key::Entity::find().filter(wanted).all(&self.watch).await;
+        with_projects(&self.watch, rows.map_err(failure)?).await
     }
 
     /// All keys of an organization, oldest first.

@@ -63,4 +63,6 @@ mod time_travel;
 mod vectors;
 mod versions;
 mod watch;
+mod watch_readers;
+mod watch_replicas;
 mod wires;

@@ -185,8 +185,11 @@ impl Book {
             let source = entry.and_then(|entry| entry.source.take());
             sources.extend(source.map(|flag| (*id, flag)));
         }
-        let chains = sources.values().any(|flag| !dependencies::reads(&flag.filters).is_empty());
-        let chains = chains.then(|| self.chains()).unwrap_or_else(|| Chains::of(&[]));
+        let is_reader = |flag: &FeatureFlag| !dependencies::reads(&flag.filters).is_empty();
+        let chains = match sources.values().any(|flag| is_reader(flag)) {
+            true => self.chains(),
+            false => Chains::of(&[]),
+        };
         let mut texts = Vec::with_capacity(sources.len());
         for flag in sources.values() {
             let mut filters = flag.filters.clone();

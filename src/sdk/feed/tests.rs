@@ -26,7 +26,8 @@ fn project() -> Project {
     }
 }
 
-pub(super) fn definitions(flags: Vec<FeatureFlag>, cohorts: &[(i64, Value)]) -> Definitions {
+/// Definitions at revision 3.
+pub(crate) fn definitions(flags: Vec<FeatureFlag>, cohorts: &[(i64, Value)]) -> Definitions {
     let group_types = BTreeMap::from([(0, "company".to_owned())]);
     Definitions {
         project: project(),

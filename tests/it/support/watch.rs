@@ -1,15 +1,18 @@
 //! A client of `WatchFlags` that keeps a copy of the definitions, as a program would.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use flagstaff::wire::v1::{
     FeatureFlagDefinition, FeatureFlagDefinitions, FlagsDelta, FlagsSnapshot,
     GetFlagDefinitionsRequest, WatchFlagsRequest, WatchFlagsResponse, watch_flags_response::Event,
 };
 use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tonic::{
+    Status, Streaming,
+    transport::{Channel, Endpoint},
+};
 
-use super::Service;
+use super::{Service, grpc::bearing};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,14 +45,7 @@ impl Service {
     ) -> Result<Watcher, Status> {
         let request = WatchFlagsRequest { project_id: project_id.into(), from_revision };
         let answer = self.evaluation_as(Some(key)).watch_flags(request).await?;
-        Ok(Watcher {
-            stream: answer.into_inner(),
-            common: FeatureFlagDefinitions::default(),
-            flags: BTreeMap::new(),
-            coming: Vec::new(),
-            revision: 0,
-            heard: String::new(),
-        })
+        Ok(Watcher::new(answer.into_inner()))
     }
 
     /// What a watcher's copy should come to.
@@ -60,7 +56,33 @@ impl Service {
     }
 }
 
+/// A connection on which no more than 64 KiB are under way unread.
+pub(crate) fn slow_channel(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    endpoint
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(1 << 20)
+        .connect_lazy()
+}
+
 impl Watcher {
+    fn new(stream: Streaming<WatchFlagsResponse>) -> Self {
+        Self {
+            stream,
+            common: FeatureFlagDefinitions::default(),
+            flags: BTreeMap::new(),
+            coming: Vec::new(),
+            revision: 0,
+            heard: String::new(),
+        }
+    }
+
+    /// Watches the credential's project over a connection.
+    pub(crate) async fn of(channel: Channel, key: &str, from_revision: Option<i64>) -> Self {
+        let request = WatchFlagsRequest { from_revision, ..Default::default() };
+        Self::new(bearing(channel, key).watch_flags(request).await.unwrap().into_inner())
+    }
+
     /// The next message.
     pub(crate) async fn next(&mut self) -> Result<WatchFlagsResponse, Status> {
         let next = timeout(PATIENCE, self.stream.message()).await.expect("something is heard");

@@ -122,7 +122,7 @@ proptest! {
             // Whoever was at any revision before comes to the same.
             for (from, copy) in &copies {
                 let mut copy = copy.clone();
-                copy.take(book.since(*from).map_or_else(|| book.whole().unwrap(), |event| event));
+                copy.take(book.since(*from).unwrap_or_else(|| book.whole().unwrap()));
                 copy.holds(&feed);
             }
             let mut copy = Copy::default();
