@@ -1,5 +1,5 @@
 //! How the management operations cost as a project grows: the same requests
-//! over REST against projects of 1,000 and of 100,000 flags.
+//! over REST against projects of 1,000 and of 100,000 flags, in turn.
 //!
 //! ```sh
 //! cargo bench --bench scale
@@ -42,8 +42,10 @@ struct Settings {
 /// What is measured: a name, and the request of one round in a project of so many flags.
 struct Operation {
     name: &'static str,
-    request: fn(usize, i64) -> (Method, String, Option<Value>),
+    request: fn(usize, i64) -> Request,
 }
+
+type Request = (Method, String, Option<Value>);
 
 const FLAGS: &str = "/api/projects/1/feature_flags/";
 
@@ -113,86 +115,120 @@ const OPERATIONS: [Operation; 20] = [
     Operation { name: "created_by_id", request: |_, _| get("?created_by_id=1") },
 ];
 
-fn get(query: &str) -> (Method, String, Option<Value>) {
+fn get(query: &str) -> Request {
     (Method::GET, format!("{FLAGS}{query}"), None)
 }
 
 #[tokio::main]
 async fn main() {
-    let mut columns = Vec::new();
+    // One after the other, as each start follows the settings of one database.
+    let mut projects = Vec::new();
     for size in SIZES {
-        columns.push(measure(size).await);
+        projects.push(Project::start(size).await);
     }
     println!(
         "| operation | 1,000 flags: p50, p95 (ms) | 100,000 flags: p50, p95 (ms) | ratio of p50 |"
     );
     println!("|---|---|---|---|");
-    for ((name, small), (_, large)) in columns[0].iter().zip(&columns[1]) {
-        let ratio = small
-            .zip(*large)
-            .map(|(small, large)| format!("{:.2}", large.0.as_secs_f64() / small.0.as_secs_f64()));
-        let ratio = ratio.unwrap_or_else(|| "–".into());
-        println!("| {name} | {} | {} | {ratio} |", shown(*small), shown(*large));
-    }
-}
-
-fn shown(figure: Option<(Duration, Duration)>) -> String {
-    let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
-    let figure = figure.map(|(p50, p95)| format!("{:.2}, {:.2}", millis(p50), millis(p95)));
-    figure.unwrap_or_else(|| "–".into())
-}
-
-/// The median and the 95th percentile of each operation over a project of `size` flags.
-async fn measure(size: i64) -> Vec<whole::Figure> {
-    let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
-    let telemetry = Telemetry::quiet().expect("instruments");
-    let start = async || {
-        let args = ["scale", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
-        let settings = Settings::parse_from(args).serve;
-        Server::start(settings, &database.url, &telemetry).await.expect("the service starts")
-    };
-    let first = start().await;
-    let made = first.bootstrapped.as_ref().expect("an empty database");
-    let key = made.personal_api_key.reveal().to_owned();
-    first.stop().await;
-    seed::flags(&database.url, size).await;
-    history::activity(&database.url, size * 10).await;
-    let server = start().await;
-    let base = format!("http://{}", server.address);
-    let client = Client::new();
-    let mut figures = Vec::new();
     for operation in &OPERATIONS {
-        let figure = time(&client, &base, &key, operation, size).await;
-        figures.push((operation.name, Some(figure)));
+        let rounds = Rounds { warm_up: WARM_UP, measured: ROUNDS };
+        print(operation.name, &rounds.run(&projects, operation.request).await);
     }
-    let caller = whole::Caller { client: &client, base: &base, key: &key };
-    figures.extend(whole::measure(&caller, size).await);
-    server.stop().await;
-    figures
+    whole::measure(&projects).await;
+    for project in projects {
+        project.server.stop().await;
+    }
 }
 
-async fn time(
-    client: &Client,
-    base: &str,
-    key: &str,
-    operation: &Operation,
+/// A row: of each project that was asked, the median and the 95th percentile.
+fn print(name: &str, figures: &[Option<(Duration, Duration)>]) {
+    let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let shown = |figure: &Option<(Duration, Duration)>| match figure {
+        Some((p50, p95)) => format!("{:.2}, {:.2}", millis(*p50), millis(*p95)),
+        None => "–".into(),
+    };
+    let ratio = match figures {
+        [Some(small), Some(large)] => format!("{:.2}", large.0.div_duration_f64(small.0)),
+        _ => "–".into(),
+    };
+    let columns: Vec<String> = figures.iter().map(shown).collect();
+    println!("| {name} | {} | {ratio} |", columns.join(" | "));
+}
+
+/// A service with a project of so many flags.
+struct Project {
     size: i64,
-) -> (Duration, Duration) {
-    let mut taken = Vec::new();
-    for round in 0..WARM_UP + ROUNDS {
-        let (method, path, body) = (operation.request)(round, size);
-        let mut request = client.request(method, format!("{base}{path}")).bearer_auth(key);
+    server: Server,
+    client: Client,
+    base: String,
+    key: String,
+    _database: postgres::Database,
+}
+
+impl Project {
+    async fn start(size: i64) -> Self {
+        let database = postgres::fresh_database().await.expect("PostgreSQL is needed");
+        let telemetry = Telemetry::quiet().expect("instruments");
+        let start = async || {
+            let args = ["scale", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+            let settings = Settings::parse_from(args).serve;
+            Server::start(settings, &database.url, &telemetry).await.expect("the service starts")
+        };
+        let first = start().await;
+        let made = first.bootstrapped.as_ref().expect("an empty database");
+        let key = made.personal_api_key.reveal().to_owned();
+        first.stop().await;
+        seed::flags(&database.url, size).await;
+        history::activity(&database.url, size * 10).await;
+        let server = start().await;
+        let base = format!("http://{}", server.address);
+        Self { size, server, client: Client::new(), base, key, _database: database }
+    }
+
+    async fn time(&self, (method, path, body): Request) -> Duration {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        request = request.bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.json(&body);
         }
         let started = Instant::now();
         let answer = request.send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{}: {}", operation.name, answer.status());
-        answer.bytes().await.expect("a body");
-        if round >= WARM_UP {
-            taken.push(started.elapsed());
-        }
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        let taken = started.elapsed();
+        assert!(status.is_success(), "{path}: {status} {text}");
+        taken
     }
+}
+
+/// How often something is measured, and how often it is done before.
+#[derive(Clone, Copy)]
+struct Rounds {
+    warm_up: usize,
+    measured: usize,
+}
+
+impl Rounds {
+    /// Asks the projects in turn, so that what else the machine does meets all of them alike.
+    async fn run(
+        self,
+        projects: &[Project],
+        request: impl Fn(usize, i64) -> Request,
+    ) -> Vec<Option<(Duration, Duration)>> {
+        let mut taken = vec![Vec::new(); projects.len()];
+        for round in 0..self.warm_up + self.measured {
+            for (project, taken) in projects.iter().zip(&mut taken) {
+                let time = project.time(request(round, project.size)).await;
+                if round >= self.warm_up {
+                    taken.push(time);
+                }
+            }
+        }
+        taken.iter_mut().map(|taken| percentiles(taken)).collect()
+    }
+}
+
+fn percentiles(taken: &mut [Duration]) -> Option<(Duration, Duration)> {
     taken.sort_unstable();
-    (taken[taken.len() / 2], taken[taken.len() * 95 / 100])
+    Some((*taken.get(taken.len() / 2)?, *taken.get(taken.len() * 95 / 100)?))
 }

@@ -9,9 +9,6 @@ use std::collections::VecDeque;
 use super::lookup::Set;
 
 /// Nodes in an order in which each follows what it reads.
-///
-/// What is no node reads nothing: whoever has more things than the graph has nodes may ask
-/// about those too.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     /// For each node, the nodes it reads.
@@ -52,12 +49,12 @@ impl Graph {
 
     /// The nodes that `node` reads.
     pub(super) fn reads(&self, node: usize) -> &[usize] {
-        self.reads.get(node).map_or(&[], |reads| reads)
+        &self.reads[node]
     }
 
     /// True for a node that reads itself, directly or through others.
     pub(super) fn is_cyclic(&self, node: usize) -> bool {
-        self.cyclic.get(node).is_some_and(|cyclic| *cyclic)
+        self.cyclic[node]
     }
 
     /// The nodes of `roots` and all they read, each after what it reads.
@@ -79,7 +76,7 @@ impl Graph {
             }
         }
         let mut required: Vec<usize> = seen.into_iter().collect();
-        required.sort_unstable_by_key(|&node| self.rank.get(node).copied().unwrap_or(node));
+        required.sort_unstable_by_key(|&node| self.rank[node]);
         required
     }
 }

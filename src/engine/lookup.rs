@@ -6,11 +6,14 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
-use rpds::HashTrieMapSync;
+use rpds::{HashTrieMapSync, VectorSync};
 
 pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// One that shares what it can with the map that it was changed from.
 pub(super) type SharedMap<K, V> = HashTrieMapSync<K, V, RandomState>;
+
+/// A list of the same kind.
+pub(super) type SharedVec<T> = VectorSync<T>;
 
 pub(super) type Set<T> = HashSet<T, RandomState>;

@@ -104,7 +104,7 @@ impl Selection<'_> {
     fn positions(&self, set: &FlagSet) -> impl Iterator<Item = usize> {
         let asked = |keys: &[String]| {
             let asked = keys.iter().filter_map(|key| set.position(key));
-            set.graph().required(asked)
+            set.links().required(asked)
         };
         let (all, asked) = match self.flag_keys {
             None => (Some(set.order()), None),
@@ -169,7 +169,7 @@ pub fn evaluate_one<'f>(
 ) -> Option<Outcome<'f>> {
     let at = set.position(key)?;
     let flag = &set.flags()[at];
-    if !audience.admits(flag) || set.graph().is_cyclic(at) {
+    if !audience.admits(flag) || set.links().is_cyclic(at) {
         return None;
     }
     let scene = Scene::new(set, subject, now);

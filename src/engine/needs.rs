@@ -45,7 +45,7 @@ pub fn needs_of(set: &FlagSet, flag: &Flag, subject: &Subject<'_>) -> Needs {
     let mut needs = Needs::default();
     needs.add(flag, set, subject);
     let read = flag.dependencies().iter().filter_map(|&id| set.position_by_id(id));
-    for at in set.graph().required(read) {
+    for at in set.links().required(read) {
         needs.add(&set.flags()[at], set, subject);
     }
     needs

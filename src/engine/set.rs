@@ -1,5 +1,7 @@
 //! A project's flags, ready to be evaluated together.
 
+mod links;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,10 +11,10 @@ use chrono_tz::Tz;
 
 use super::cohort::{Cohort, CohortSet};
 use super::definition::Flag;
-use super::dependency::Graph;
-use super::lookup::SharedMap;
+use super::lookup::{SharedMap, SharedVec};
 use super::property::{Matching, Terms};
 use super::work::Work;
+use links::{Links, read_by};
 
 /// What a project settles for all of its flags.
 #[derive(Debug, Clone, Default)]
@@ -32,32 +34,27 @@ pub struct Settings {
 pub struct FlagSet {
     settings: Arc<Settings>,
     cohorts: Arc<CohortSet>,
-    flags: Vec<Arc<Flag>>,
-    index: Arc<Index>,
+    flags: Flags,
+    index: Index,
 }
 
+/// A set's flags by position, sharing what they can with the set that theirs was changed from: one
+/// flag more or less does not cost what the project has of others. So do the maps beside them.
+pub(super) type Flags = SharedVec<Arc<Flag>>;
+
+/// Where flags stand, by number.
+type Positions = SharedMap<i64, usize>;
+
 /// Where flags stand in their list, and how they hang together.
-///
-/// The maps share what they can with those before: one flag more or less does not cost what
-/// the project has of others.
 #[derive(Debug, Clone, Default)]
 struct Index {
     by_key: SharedMap<Arc<str>, usize>,
-    by_id: SharedMap<i64, usize>,
+    by_id: Positions,
     links: Arc<Links>,
 }
 
-/// Which flags read which.
-#[derive(Debug, Default)]
-struct Links {
-    /// By position. A flag that came later is not in it: it reads none and none reads it.
-    graph: Graph,
-    /// What is read and not there: a new flag with such a number is read at once.
-    absent: HashSet<i64>,
-}
-
 impl Index {
-    fn of(flags: &[Arc<Flag>]) -> Self {
+    fn of(flags: &Flags) -> Self {
         let mut index = Self::default();
         for (at, flag) in flags.iter().enumerate() {
             index.note(flag, at);
@@ -81,47 +78,41 @@ impl Index {
         }
     }
 
-    /// Takes a flag out of the list; the last one moves to its place.
-    fn remove(&mut self, flags: &mut Vec<Arc<Flag>>, id: i64) -> bool {
+    /// Takes a flag out of the list; the last one moves to its place. True if that changes which
+    /// positions read which.
+    fn remove(&mut self, flags: &mut Flags, id: i64) -> bool {
         let Some(&at) = self.by_id.get(&id) else { return false };
-        self.forget(&flags.swap_remove(at), at);
-        if let Some(moved) = flags.get(at) {
-            self.forget(moved, flags.len());
-            self.note(moved, at);
+        let gone = Arc::clone(&flags[at]);
+        self.forget(&gone, at);
+        let end = flags.len() - 1;
+        let last = Arc::clone(&flags[end]);
+        flags.drop_last_mut();
+        if at == end {
+            return !self.links.is_lone(&gone);
         }
-        true
+        self.forget(&last, end);
+        self.note(&last, at);
+        let is_linked = !(self.links.is_lone(&gone) && self.links.is_lone(&last));
+        flags.set_mut(at, last);
+        is_linked
     }
 
-    /// Puts a flag into the list; true if that changes which flags read which.
-    fn put(&mut self, flags: &mut Vec<Arc<Flag>>, flag: Arc<Flag>) -> bool {
+    /// Puts a flag into the list; true if that changes which positions read which.
+    fn put(&mut self, flags: &mut Flags, flag: Arc<Flag>) -> bool {
         let Some(&at) = self.by_id.get(&flag.id()) else {
             self.note(&flag, flags.len());
-            let is_lone = read_by(&flag).is_empty() && !self.links.absent.contains(&flag.id());
-            flags.push(flag);
+            let is_lone = self.links.is_lone(&flag);
+            flags.push_back_mut(flag);
             return !is_lone;
         };
-        let before = std::mem::replace(&mut flags[at], Arc::clone(&flag));
+        let before = Arc::clone(&flags[at]);
         if before.key() != flag.key() || before.is_deleted() != flag.is_deleted() {
             self.forget(&before, at);
             self.note(&flag, at);
         }
-        read_by(&before) != read_by(&flag)
-    }
-}
-
-impl Links {
-    fn of(flags: &[Arc<Flag>], positions: &SharedMap<i64, usize>) -> Self {
-        let mut absent = HashSet::new();
-        let mut position = |id: &i64| {
-            let found = positions.get(id).copied();
-            if found.is_none() {
-                absent.insert(*id);
-            }
-            found
-        };
-        let reads = |flag: &Arc<Flag>| read_by(flag).iter().filter_map(&mut position).collect();
-        let graph = Graph::new(flags.iter().map(reads).collect());
-        Self { graph, absent }
+        let reads_others = read_by(&before) != read_by(&flag);
+        flags.set_mut(at, flag);
+        reads_others
     }
 }
 
@@ -129,7 +120,8 @@ impl FlagSet {
     /// A project's set. All of its flags belong here, those that are off or
     /// deleted too: others may depend on them.
     pub fn new(settings: Settings, flags: Vec<Arc<Flag>>, cohorts: Vec<Arc<Cohort>>) -> Self {
-        let index = Arc::new(Index::of(&flags));
+        let flags = flags.into_iter().collect();
+        let index = Index::of(&flags);
         Self {
             settings: Arc::new(settings),
             cohorts: Arc::new(CohortSet::new(cohorts)),
@@ -140,11 +132,11 @@ impl FlagSet {
 
     /// The set after some flags were changed or added, and some removed.
     ///
-    /// Flags that stay are shared. So is what is known of who reads whom, unless a flag went, or
-    /// one changed what it reads.
+    /// Flags that stay are shared. So is what is known of who reads whom, unless one changed what
+    /// it reads, or one that reads or is read came or went.
     pub fn with_changes(&self, changed: Vec<Arc<Flag>>, removed: &[i64]) -> Self {
-        let mut flags = self.flags.clone();
-        let mut index = Index::clone(&self.index);
+        let (mut flags, mut index) = (self.flags.clone(), self.index.clone());
+        let touched: Vec<i64> = changed.iter().map(|flag| flag.id()).collect();
         let mut relinked = false;
         for id in removed {
             relinked |= index.remove(&mut flags, *id);
@@ -153,10 +145,11 @@ impl FlagSet {
             relinked |= index.put(&mut flags, flag);
         }
         if relinked {
-            index.links = Arc::new(Links::of(&flags, &index.by_id));
+            let links = index.links.with_changes(&flags, &index.by_id, &touched);
+            index.links = Arc::new(links);
         }
         let (settings, cohorts) = (Arc::clone(&self.settings), Arc::clone(&self.cohorts));
-        Self { settings, cohorts, flags, index: Arc::new(index) }
+        Self { settings, cohorts, flags, index }
     }
 
     /// The set after some cohorts were changed or added, and some removed; flags are shared.
@@ -165,12 +158,12 @@ impl FlagSet {
             settings: Arc::clone(&self.settings),
             cohorts: Arc::new(self.cohorts.with_changes(changed, removed)),
             flags: self.flags.clone(),
-            index: Arc::clone(&self.index),
+            index: self.index.clone(),
         }
     }
 
     /// The flags; those that came later stand anywhere.
-    pub fn flags(&self) -> &[Arc<Flag>] {
+    pub fn flags(&self) -> &Flags {
         &self.flags
     }
 
@@ -228,14 +221,13 @@ impl FlagSet {
         &self.cohorts
     }
 
-    pub(super) fn graph(&self) -> &Graph {
-        &self.index.links.graph
+    pub(super) fn links(&self) -> &Links {
+        &self.index.links
     }
 
     /// Every position, each after what is read there.
     pub(super) fn order(&self) -> impl Iterator<Item = usize> {
-        let linked = self.graph().order();
-        linked.iter().copied().chain(linked.len()..self.flags.len())
+        self.index.links.order(self.flags.len())
     }
 
     pub(super) fn position(&self, key: &str) -> Option<usize> {
@@ -254,12 +246,6 @@ impl FlagSet {
             work: Work::default(),
         }
     }
-}
-
-/// The flags that a flag reads. One that is never served is false whatever it
-/// reads, so it reads nothing.
-fn read_by(flag: &Flag) -> &[i64] {
-    if flag.is_served(true) { flag.dependencies() } else { &[] }
 }
 
 #[cfg(test)]

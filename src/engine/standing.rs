@@ -51,7 +51,7 @@ impl<'f> Standings<'f> {
         if read.is_empty() {
             Self::none(set)
         } else {
-            Self::of(set, set.graph().required(read), scene, audience)
+            Self::of(set, set.links().required(read.into_iter()), scene, audience)
         }
     }
 
@@ -73,7 +73,7 @@ impl<'f> Standings<'f> {
         let flag = &self.set.flags()[at];
         if !audience.admits(flag) {
             Standing::Withheld
-        } else if self.set.graph().is_cyclic(at) {
+        } else if self.set.links().is_cyclic(at) {
             Standing::Cyclic
         } else {
             Standing::Decided(decide(flag, scene, self))

@@ -95,6 +95,12 @@ impl http_body::Body for Bounded {
         passed().add_header(&mut trailers)?;
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
+
+    /// True for an error without an answer, which stands in the headers alone: an empty data frame
+    /// after those is against the protocol, and gRPC's C core makes UNKNOWN of it.
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
 }
 
 /// Up to eight digits and a unit, as the gRPC protocol has it; anything else is no deadline.
@@ -118,7 +124,23 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
+    use tower::{ServiceExt, service_fn};
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_error_stands_in_the_headers_alone_whether_there_is_a_deadline_or_not() {
+        let refuse = service_fn(async |_: Request<()>| {
+            Ok::<_, std::convert::Infallible>(Status::not_found("no").into_http::<Body>())
+        });
+        for timeout in ["", "5S"] {
+            let request = Request::builder().header("grpc-timeout", timeout).body(()).unwrap();
+            let answer = DeadlineLayer.layer(refuse).oneshot(request).await.unwrap();
+            assert!(answer.headers().contains_key("grpc-status"));
+            assert!(answer.body().is_end_stream(), "with the timeout {timeout:?}");
+        }
+    }
 
     #[test]
     fn deadlines_are_read_in_every_unit() {

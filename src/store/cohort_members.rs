@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait, DbBackend, QuerySelect, Statement, sea_query::LockType};
 
-use super::{Store, cohorts, failure, persons_write::lock_persons};
+use super::{Store, cohorts, failure, persons_write::lock_persons, project_write::run};
 use crate::model::{
     cohort::Cohort,
     error::{Error, Result},
@@ -23,6 +23,11 @@ impl Store {
         project_id: i64,
         cohort_id: i64,
     ) -> Result<Option<Cohort>> {
+        if self.is_postgres() {
+            // A plan kept from when a table was small would read a million members for each of
+            // 10,000 persons; these statements are few and long enough to be planned each time.
+            run(txn, "SET LOCAL plan_cache_mode = force_custom_plan", Vec::new()).await?;
+        }
         lock_persons(txn, project_id).await?;
         let locked = cohorts::by_id(project_id, cohort_id).lock(LockType::NoKeyUpdate);
         locked.one(txn).await.map_err(failure)?.map(cohorts::noun).transpose()
@@ -89,7 +94,7 @@ async fn execute(
 
 async fn count(txn: &impl ConnectionTrait, cohort: &Cohort, change: i64) -> Result<()> {
     let sql = "UPDATE cohort SET count = COALESCE(count, 0) + $1 WHERE id = $2";
-    super::project_write::run(txn, sql, vec![change.into(), cohort.id.into()]).await
+    run(txn, sql, vec![change.into(), cohort.id.into()]).await
 }
 
 /// Counts a person out of every cohort they are a member of, before the person's row goes and
@@ -97,5 +102,5 @@ async fn count(txn: &impl ConnectionTrait, cohort: &Cohort, change: i64) -> Resu
 pub(crate) async fn count_out(txn: &impl ConnectionTrait, person_id: i64) -> Result<()> {
     let sql = "UPDATE cohort SET count = count - 1 WHERE id IN \
                (SELECT cohort_id FROM cohort_member WHERE person_id = $1)";
-    super::project_write::run(txn, sql, vec![person_id.into()]).await
+    run(txn, sql, vec![person_id.into()]).await
 }

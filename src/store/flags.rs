@@ -209,6 +209,8 @@ impl ProjectWrite {
 
     /// Removes a softly deleted flag for good, so that its key can be used anew.
     pub(crate) async fn remove_flag(&mut self, id: i64) -> Result<()> {
+        flags_labels::replace_tags(self, id, &[]).await?;
+        flags_labels::replace_contexts(self, id, &[]).await?;
         feature_flag::Entity::delete_many()
             .filter(feature_flag::Column::ProjectId.eq(self.project.id))
             .filter(feature_flag::Column::Id.eq(id))

@@ -1,14 +1,14 @@
 //! Tags and evaluation contexts: names of a project, tied to its flags.
 //!
 //! Both are the same thing in two tables (a name, and a link from a flag), so
-//! one macro spells out the three queries for each. A name that nothing ties
+//! one macro spells out the queries for each. A name that nothing ties
 //! any more is removed with its last link.
 
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::{
@@ -54,6 +54,18 @@ macro_rules! labels {
             names: &[String],
         ) -> Result<()> {
             let project_id = write.project.id;
+            let before: Vec<i64> = $link::Entity::find()
+                .select_only()
+                .column($link::Column::$Id)
+                .filter($link::Column::ProjectId.eq(project_id))
+                .filter($link::Column::FlagId.eq(flag_id))
+                .into_tuple()
+                .all(&write.txn)
+                .await
+                .map_err(failure)?;
+            if before.is_empty() && names.is_empty() {
+                return Ok(());
+            }
             $link::Entity::delete_many()
                 .filter($link::Column::ProjectId.eq(project_id))
                 .filter($link::Column::FlagId.eq(flag_id))
@@ -89,13 +101,16 @@ macro_rules! labels {
                     .await
                     .map_err(failure)?;
             }
-            let used = $link::Entity::find()
+            // Asked of each name by itself: all links of a project may be very many.
+            let is_of_name = ($link::Entity, $link::Column::$Id);
+            let tied = $link::Entity::find()
                 .select_only()
-                .column($link::Column::$Id)
-                .filter($link::Column::ProjectId.eq(project_id));
+                .column($link::Column::FlagId)
+                .filter(Expr::col(is_of_name).equals(($name::Entity, $name::Column::Id)));
             $name::Entity::delete_many()
                 .filter($name::Column::ProjectId.eq(project_id))
-                .filter($name::Column::Id.not_in_subquery(used.into_query()))
+                .filter($name::Column::Id.is_in(before))
+                .filter(Expr::exists(tied.into_query()).not())
                 .exec(&write.txn)
                 .await
                 .map(|_| ())

@@ -48,12 +48,14 @@ pub(crate) async fn known_persons(
     if distinct_ids.is_empty() {
         return Ok(HashMap::new());
     }
-    // One value however many ids, so that it is one statement to the database; as an array for
-    // PostgreSQL, whose planner may join row by row while it has no statistics.
+    // One value however many ids, so that it is one statement to the database. PostgreSQL is told to
+    // look each of them up: left to itself it may, without statistics, read all ids of the project
+    // and compare each with each, and keep to that plan while the project grows.
     let sql = match connection.get_database_backend() {
         DbBackend::Postgres => {
-            "SELECT distinct_id, person_id FROM person_distinct_id WHERE project_id = $1 \
-             AND distinct_id = ANY (ARRAY(SELECT json_array_elements_text($2::json)))"
+            "SELECT wanted.id, found.person_id FROM json_array_elements_text($2::json) AS wanted(id) \
+             CROSS JOIN LATERAL (SELECT person_id FROM person_distinct_id \
+             WHERE project_id = $1 AND distinct_id = wanted.id LIMIT 1) AS found"
         }
         _ => {
             "SELECT distinct_id, person_id FROM person_distinct_id WHERE project_id = $1 \

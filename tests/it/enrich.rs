@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::support::{
-    FLAGS, Service, eventually,
+    FLAGS, Service,
+    events::{at, called, event},
+    eventually,
     grpc::said,
-    usage::{INTERACTED, Usage, VIEWED, lines},
+    usage::{CALLED, INTERACTED, Usage, VIEWED, hour_of, lines, now},
 };
 
 both_databases! {
@@ -27,6 +29,7 @@ both_databases! {
     generated_tiles_follow_a_new_key,
     tiles_that_hands_edited_stay_as_they_are,
     a_deleted_flags_dashboard_keeps_its_usage,
+    ingested_events_are_shown_and_mark_the_flag,
 }
 
 const REVISION: &str = "SELECT revision || '' FROM project";
@@ -423,4 +426,34 @@ async fn a_deleted_flags_dashboard_keeps_its_usage(service: &Service) {
     let (status, flag) = service.patch(id, json!({"deleted": false})).await;
     assert_eq!((status, &flag["key"]), (200, &json!("old-2")));
     assert_eq!(keys(&service.dashboard(dashboard, "").await), [("old-2", true); 2]);
+}
+
+async fn ingested_events_are_shown_and_mark_the_flag(service: &Service) {
+    let (id, dashboard) = service.create_with_dashboard("checkout").await;
+    let hour = hour_of(now());
+    let call = |who: &str, variant: &str| at(&hour, called("checkout", who, json!(variant)));
+    let seen =
+        |name: &str, who: &str| at(&hour, event(name, who, json!({"feature_flag": "checkout"})));
+    let calls = [call("ann", "test"), call("ann", "test"), call("bob", "control")];
+    service.ingest(&calls).await;
+    service.ingest(&[call("cy", "test")]).await;
+    let shown = service.dashboard(dashboard, "?date_from=-1h").await;
+    let told = |dashboard: &Value, tile| {
+        let lines = lines(dashboard, tile).into_iter();
+        lines.map(|(label, data)| (label, data.iter().sum())).collect::<Vec<(String, u64)>>()
+    };
+    let line = |label: &str, sum: u64| (label.to_owned(), sum);
+    assert_eq!(told(&shown, 0), [line("test", 3), line("control", 1)], "{CALLED}");
+    assert_eq!(told(&shown, 1), [line("test", 2), line("control", 1)]);
+    assert_eq!(refusal(service, id).await, NOTHING);
+
+    // Told by ingestion, long before the next look by the clock.
+    service.ingest(&[seen(VIEWED, "ann"), seen(VIEWED, "ann"), seen(INTERACTED, "bob")]).await;
+    marked(service, id).await;
+    let shown = service.dashboard(dashboard, "?date_from=-1h").await;
+    let views = [line("Feature View - Total", 2), line("Feature View - Unique users", 1)];
+    let interactions =
+        [line("Feature Interaction - Total", 1), line("Feature Interaction - Unique users", 1)];
+    assert_eq!((told(&shown, 2), told(&shown, 3)), (views.to_vec(), interactions.to_vec()));
+    assert_eq!(rows(service, id).await.len(), 1);
 }

@@ -17,6 +17,7 @@ use crate::support::{
 both_databases! {
     a_deleted_flag_gives_up_its_key_for_good,
     a_rename_follows_the_same_rules_as_a_creation,
+    a_flag_whose_key_is_reused_takes_its_labels_along,
     a_key_that_a_live_product_still_needs_is_not_reused,
     what_holds_on_to_a_flag_keeps_it_from_deletion,
     a_flag_that_others_read_stays_on,
@@ -89,6 +90,26 @@ async fn a_rename_follows_the_same_rules_as_a_creation(service: &Service) {
     service.patch(live, DELETED(true)).await;
     let (status, flag) = service.patch(live, json!({"name": "still here"})).await;
     assert_eq!((status, &flag["key"], &flag["version"]), (200, &json!("mine"), &json!(4)));
+}
+
+async fn a_flag_whose_key_is_reused_takes_its_labels_along(service: &Service) {
+    let labels = json!({"tags": ["only-here", "shared"], "evaluation_contexts": ["web"]});
+    let labelled = |key: &str| {
+        let mut body = labels.clone();
+        body["key"] = json!(key);
+        body
+    };
+    let (gone, _) = service.create(labelled("gone")).await;
+    let (stays, _) = service.create(json!({"key": "stays", "tags": ["shared"]})).await;
+    service.patch(gone, DELETED(true)).await;
+    let (_, anew) = service.create(json!({"key": "gone"})).await;
+    assert_eq!((&anew["tags"], &anew["evaluation_contexts"]), (&json!([]), &json!([])));
+    let links = |table: &str| format!("{table} WHERE flag_id = {gone}");
+    assert_eq!(service.count(&links("feature_flag_tag")).await, 0);
+    assert_eq!(service.count(&links("feature_flag_evaluation_context")).await, 0);
+    assert_eq!(service.count("tag WHERE name = 'only-here'").await, 0);
+    assert_eq!(service.count("evaluation_context").await, 0);
+    assert_eq!(answered(service, stays, "tags").await, (200, json!(["shared"])));
 }
 
 async fn a_key_that_a_live_product_still_needs_is_not_reused(service: &Service) {

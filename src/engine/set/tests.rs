@@ -32,7 +32,7 @@ fn a_change_of_cohorts_shares_flags_and_the_other_cohorts() {
     let shared = |id| Arc::ptr_eq(before.cohort(id).unwrap(), after.cohort(id).unwrap());
     assert!(shared(1) && !shared(2) && after.cohort(3).is_none());
     assert!(Arc::ptr_eq(&before.flags()[0], &after.flags()[0]));
-    assert!(Arc::ptr_eq(&before.index, &after.index));
+    assert!(Arc::ptr_eq(&before.index.links, &after.index.links));
     assert_eq!(before.cohorts().count(), 3, "the old set is as it was");
 }
 
@@ -61,7 +61,13 @@ fn reading(id: i64) -> serde_json::Value {
 
 #[test]
 fn who_reads_whom_is_found_out_anew_only_when_it_changes() {
-    let before = set([flag(1, "one", json!({})), flag(2, "two", reading(9))]);
+    let before = set([
+        flag(1, "one", json!({})),
+        flag(2, "two", reading(9)),
+        flag(5, "five", json!({})),
+        flag(6, "six", reading(5)),
+        flag(7, "seven", json!({})),
+    ]);
     let shares = |changed: Vec<Arc<Flag>>, removed: &[i64]| {
         Arc::ptr_eq(&before.index.links, &before.with_changes(changed, removed).index.links)
     };
@@ -72,8 +78,12 @@ fn who_reads_whom_is_found_out_anew_only_when_it_changes() {
         ("a new flag", vec![flag(3, "three", json!({}))], &[], true),
         ("a new flag that reads one", vec![flag(3, "three", reading(1))], &[], false),
         ("a new flag that one reads", vec![flag(9, "nine", json!({}))], &[], false),
-        ("a flag less", vec![], &[1], false),
+        ("a flag less", vec![], &[1], true),
+        ("the last flag less", vec![], &[7], true),
+        ("a flag less that one reads", vec![], &[5], false),
+        ("a flag less that reads one", vec![], &[2], false),
         ("a flag less that was not there", vec![], &[4], true),
+        ("a flag less for which one moves that reads one", vec![], &[7, 1], false),
     ];
     for (name, changed, removed, expected) in cases {
         assert_eq!(shares(changed, removed), expected, "{name}");
@@ -94,10 +104,10 @@ fn told(set: &FlagSet) -> Vec<(i64, String, bool, Vec<i64>, bool)> {
         let at = set.position_by_id(id).expect("it is there");
         let flag = &set.flags()[at];
         assert_eq!(flag.id(), id);
-        let mut required = ids(&set.graph().required([at]));
+        let mut required = ids(&set.links().required([at].into_iter()));
         required.sort_unstable();
         let holds_key = set.position(flag.key()) == Some(at);
-        (id, flag.key().to_owned(), holds_key, required, set.graph().is_cyclic(at))
+        (id, flag.key().to_owned(), holds_key, required, set.links().is_cyclic(at))
     };
     all.into_iter().map(about).collect()
 }
@@ -109,7 +119,10 @@ fn a_changed_set_is_as_if_all_were_read_anew() {
         Arc::new(Flag::compile(&FlagSource { deleted: true, ..source(id, "one", &filters) }))
     };
     type Change = (Vec<Arc<Flag>>, &'static [i64]);
-    let changes: [Change; 9] = [
+    let changes: [Change; 12] = [
+        (vec![flag(11, "a", json!({})), flag(12, "b", json!({}))], &[]),
+        (vec![flag(13, "c", json!({}))], &[11]),
+        (vec![], &[12, 13]),
         (vec![flag(3, "three", json!({}))], &[]),
         (vec![flag(4, "four", reading(3)), flag(5, "five", json!({}))], &[]),
         (vec![], &[1]),

@@ -150,7 +150,8 @@ impl Block {
     fn rows_with(&self, text: &Finder<'_>, all: &str, end: impl Fn(&Row) -> usize) -> Vec<usize> {
         let (mut found, mut at, mut from) = (Vec::new(), 0, 0);
         while let Some(hit) = text.find(&all.as_bytes()[from..]) {
-            at += self.rows[at..].partition_point(|row| end(row) <= from + hit);
+            let hit = from + hit;
+            at += self.rows[at..].iter().take_while(|row| end(row) <= hit).count();
             found.push(at);
             from = end(&self.rows[at]);
             at += 1;

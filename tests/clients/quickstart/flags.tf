@@ -1,0 +1,23 @@
+terraform {
+  required_providers {
+    posthog = { source = "posthog/posthog" }
+  }
+}
+
+# The key is read from POSTHOG_API_KEY.
+provider "posthog" {
+  host       = "http://127.0.0.1:8080"
+  project_id = "1"
+}
+
+resource "posthog_feature_flag" "checkout" {
+  key    = "managed-checkout"
+  name   = "The new checkout"
+  active = true
+  filters = jsonencode({
+    groups = [{
+      properties         = [{ key = "country", type = "person", operator = "exact", value = ["AU", "NZ"] }]
+      rollout_percentage = 100
+    }]
+  })
+}
