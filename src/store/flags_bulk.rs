@@ -42,7 +42,24 @@ impl Store {
         project_id: i64,
         ids: &[i64],
     ) -> Result<HashMap<i64, String>> {
-        let rows: Vec<(i64, String)> = flags::live(project_id)
+        self.keys_of(flags::live(project_id), ids).await
+    }
+
+    /// The keys of the flags among `ids`, softly deleted ones included.
+    pub(crate) async fn all_flag_keys(
+        &self,
+        project_id: i64,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, String>> {
+        self.keys_of(flags::of_project(project_id), ids).await
+    }
+
+    async fn keys_of(
+        &self,
+        flags: Select<feature_flag::Entity>,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, String>> {
+        let rows: Vec<(i64, String)> = flags
             .filter(among(self.reader(), Column::Id, ids.iter().copied()))
             .select_only()
             .columns([Column::Id, Column::Key])

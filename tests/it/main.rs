@@ -67,4 +67,7 @@ mod test_evaluation;
 mod time_travel;
 mod vectors;
 mod versions;
+mod watch;
+mod watch_readers;
+mod watch_replicas;
 mod wires;

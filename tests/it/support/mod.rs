@@ -13,6 +13,7 @@ pub(crate) mod rows;
 pub(crate) mod tried;
 pub(crate) mod usage;
 pub(crate) mod varied;
+pub(crate) mod watch;
 
 use std::{net::SocketAddr, time::Duration};
 
