@@ -37,6 +37,8 @@ pub(crate) mod test_evaluation;
 mod usage_dashboard;
 pub(crate) mod versions;
 
+use std::{ops::Deref, sync::Arc};
+
 pub use enrichment::UsageSeen;
 use ingest::Ingestion;
 use rate_limits::{Limited, RateLimits};
@@ -49,9 +51,13 @@ use crate::{
     store::Store,
 };
 
-/// What every use-case stands on. Cheap to clone.
+/// The use-cases. Cheap to clone: each request does.
 #[derive(Clone, Debug)]
-pub struct Services {
+pub struct Services(Arc<Means>);
+
+/// What every use-case stands on.
+#[derive(Debug)]
+pub struct Means {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
     pub(crate) lists: Lists,
@@ -62,19 +68,44 @@ pub struct Services {
     pub(crate) usage_seen: UsageSeen,
 }
 
+impl Deref for Services {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.0
+    }
+}
+
 impl Services {
     /// The use-cases over one store, without rate limits.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
-        let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
-        let (lists, limits) = (Lists::new(store.clone()), RateLimits::off());
-        Self { store, snapshots, lists, clock, encryptor, ingestion, limits, usage_seen }
+        Self::with(store, snapshots, clock, encryptor, RateLimits::off())
     }
 
     /// The same use-cases, with the documented rate limits.
     #[must_use]
-    pub fn with_rate_limits(self) -> Self {
-        Self { limits: RateLimits::on(), ..self }
+    pub fn with_rate_limits(
+        store: Store,
+        snapshots: Snapshots,
+        clock: Clock,
+        encryptor: Encryptor,
+    ) -> Self {
+        Self::with(store, snapshots, clock, encryptor, RateLimits::on())
+    }
+
+    fn with(
+        store: Store,
+        snapshots: Snapshots,
+        clock: Clock,
+        encryptor: Encryptor,
+        limits: RateLimits,
+    ) -> Self {
+        let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
+        let lists = Lists::new(store.clone());
+        let means =
+            Means { store, snapshots, lists, clock, encryptor, ingestion, limits, usage_seen };
+        Self(Arc::new(means))
     }
 
     /// Counts a call of an operation with a limit.

@@ -11,15 +11,25 @@ use prost::Message;
 use prost_types::{Struct, value::Kind};
 use serde_json::{Value, json};
 
-use crate::{client::Protocol, stage};
+use crate::flags::{KEY, TOKEN};
 
 /// How many people take turns.
-pub(crate) const PEOPLE: usize = 64;
+pub const PEOPLE: usize = 64;
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, as SDKs do.
+    Rest,
+    /// gRPC over HTTP/2, as stubs do.
+    Grpc,
+}
 
 /// A kind of request.
 #[derive(Debug)]
-pub(crate) struct Ask {
-    pub(crate) protocol: Protocol,
+pub struct Ask {
+    /// How it is sent.
+    pub protocol: Protocol,
     method: Method,
     path: String,
     headers: Vec<(&'static str, String)>,
@@ -29,7 +39,12 @@ pub(crate) struct Ask {
 
 impl Ask {
     /// The request of one round.
-    pub(crate) fn request(&self, round: usize) -> Request<Full<Bytes>> {
+    ///
+    /// # Panics
+    ///
+    /// If its path or a header is none.
+    #[must_use]
+    pub fn request(&self, round: usize) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(self.method.clone()).uri(&self.path);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
@@ -39,7 +54,8 @@ impl Ask {
     }
 
     /// REST, with these headers beside the host.
-    pub(crate) fn rest(
+    #[must_use]
+    pub fn rest(
         method: Method,
         path: &str,
         headers: &[(&'static str, &str)],
@@ -51,19 +67,28 @@ impl Ask {
         Self { protocol: Protocol::Rest, method, path: path.to_owned(), headers, bodies }
     }
 
+    /// The management API, as its admin.
+    #[must_use]
+    pub fn admin(method: Method, path: &str, body: &Value) -> Self {
+        let bearer = format!("Bearer {KEY}");
+        let body = Bytes::from(body.to_string());
+        Self::rest(method, path, &[("authorization", &bearer)], vec![body])
+    }
+
     fn grpc<M: Message>(method: &str, messages: impl Iterator<Item = M>) -> Self {
         let path = format!("http://localhost/flagstaff.v1.EvaluationService/{method}");
         let headers = vec![
             ("content-type", "application/grpc".to_owned()),
             ("te", "trailers".to_owned()),
-            ("authorization", format!("Bearer {}", stage::KEY)),
+            ("authorization", format!("Bearer {}", KEY)),
         ];
         let bodies = messages.map(|message| framed(&message)).collect();
         Self { protocol: Protocol::Grpc, method: Method::POST, path, headers, bodies }
     }
 
     /// One flag, of the project with this number.
-    pub(crate) fn evaluate_flag(project: u64, key: &str, told: Told) -> Self {
+    #[must_use]
+    pub fn evaluate_flag(project: u64, key: &str, told: Told) -> Self {
         let message = |at| EvaluateFlagRequest {
             project_id: project.to_string(),
             subject: Some(subject(at, told)),
@@ -74,7 +99,8 @@ impl Ask {
     }
 
     /// All flags of the first project.
-    pub(crate) fn evaluate_flags() -> Self {
+    #[must_use]
+    pub fn evaluate_flags() -> Self {
         let message = |at| EvaluateFlagsRequest {
             project_id: "1".to_owned(),
             subject: Some(subject(at, Told::Properties)),
@@ -84,7 +110,8 @@ impl Ask {
     }
 
     /// All flags of the first project for so many people at once.
-    pub(crate) fn batch(subjects: usize) -> Self {
+    #[must_use]
+    pub fn batch(subjects: usize) -> Self {
         let message = BatchEvaluateFlagsRequest {
             project_id: "1".to_owned(),
             subjects: (0..subjects).map(|at| subject(at, Told::LittleAndAll)).collect(),
@@ -94,9 +121,10 @@ impl Ask {
     }
 
     /// All flags of the first project, as SDKs ask.
-    pub(crate) fn flags() -> Self {
+    #[must_use]
+    pub fn flags() -> Self {
         let body = |at| {
-            let body = json!({"token": stage::TOKEN, "distinct_id": id(at),
+            let body = json!({"token": TOKEN, "distinct_id": id(at),
                 "person_properties": properties(at)});
             Bytes::from(body.to_string())
         };
@@ -106,7 +134,7 @@ impl Ask {
 
 /// What a request tells of the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub enum Told {
     /// All properties that flags go by.
     Properties,
     /// The same, in fewer bytes: for many people in one message.
@@ -136,12 +164,14 @@ fn structure(fields: &Value) -> Option<Struct> {
 }
 
 /// One of the people.
-pub(crate) fn id(at: usize) -> String {
+#[must_use]
+pub fn id(at: usize) -> String {
     format!("0192d7a4-6f0c-7b6e-9c55-{at:012}")
 }
 
 /// What flags go by, and a little more.
-pub(crate) fn properties(at: usize) -> Value {
+#[must_use]
+pub fn properties(at: usize) -> Value {
     json!({"email": format!("person-{at}@example.com"), "plan": "pro", "age": 20 + at,
         "country": "NL", "$browser": "Firefox"})
 }

@@ -11,14 +11,12 @@ use std::{
 use http::Method;
 use serde_json::json;
 
-use crate::{
-    Settings,
-    ask::{Ask, Told},
-    client::{Link, Protocol},
-    drive::Callers,
-    rows::median,
-    stage::{self, FLAGS, Stage},
+use load_bench::{
+    ask::{Ask, Protocol, Told},
+    flags::FLAGS,
 };
+
+use crate::{Settings, client::Link, drive::Callers, rows::median, stage::Stage};
 
 /// Changes a second.
 const CHANGES: u32 = 100;
@@ -91,7 +89,7 @@ impl Writer {
 fn change(flag: u32, made: u32) -> Ask {
     let groups = json!([{"properties": [], "rollout_percentage": 10 + made % 89}]);
     let body = json!({"filters": {"groups": groups}});
-    stage::admin(Method::PATCH, &format!("{FLAGS}{flag}/"), &body)
+    Ask::admin(Method::PATCH, &format!("{FLAGS}{flag}/"), &body)
 }
 
 /// The processor time of a process that hears of one change in a project of 10,000 flags.

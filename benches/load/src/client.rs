@@ -9,14 +9,8 @@ use http::{HeaderMap, Request, Response, StatusCode, header::ETAG};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use load_bench::ask::Protocol;
 use tokio::net::TcpStream;
-
-/// What is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Rest,
-    Grpc,
-}
 
 /// A connection, or one caller's share of it.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use std::{
 };
 
 use futures::future::join_all;
+use load_bench::ask::{Ask, Protocol};
 
-use crate::{ask::Ask, client::Link, client::Protocol};
+use crate::client::Link;
 
 /// Open connections to one server, with the callers on them.
 #[derive(Debug)]

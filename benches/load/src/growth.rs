@@ -4,14 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{
-    Settings,
-    ask::{Ask, Told},
-    client::Protocol,
-    drive::Callers,
-    process::Process,
-    stage::Stage,
-};
+use load_bench::ask::{Ask, Protocol, Told};
+
+use crate::{Settings, drive::Callers, process::Process, stage::Stage};
 
 /// Measures and prints all growth tables.
 pub(crate) async fn run(settings: &Settings) {

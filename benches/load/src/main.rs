@@ -18,11 +18,9 @@
     reason = "a bench prints, and stops when it cannot go on"
 )]
 
-mod ask;
 mod change;
 mod client;
 mod drive;
-mod folder;
 mod growth;
 mod process;
 mod rows;

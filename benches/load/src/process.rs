@@ -4,10 +4,12 @@ use std::{
     ffi::OsStr,
     fs,
     net::{SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
+
+use load_bench::flags;
 
 /// Ticks of `/proc/<pid>/stat` in a second, on every Linux.
 const TICKS: u64 = 100;
@@ -20,8 +22,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The service, on an SQLite file. It is this very program in another role, so it is built
-    /// as its twins are. Whoever connects is answered once it has started.
+    /// The service, on an SQLite file. Unless another program is named by
+    /// `FLAGSTAFF_LOAD_SERVICE`, it is this very program in another role, so it is built as its
+    /// twins are. Whoever connects is answered once it has started.
     pub(crate) fn service(database: &Path, more: &[&str]) -> Self {
         let address = free();
         let listen = address.to_string();
@@ -29,7 +32,9 @@ impl Process {
         let own = ["serve", "--listen", &listen, "--ops-listen", "127.0.0.1:0"];
         let rest = ["--rate-limits", "off", "--log", "warn", "--database-url", &url];
         let arguments = own.iter().chain(&rest).chain(more);
-        Self { address, child: spawn(arguments) }
+        #[expect(clippy::disallowed_methods, reason = "a bench has no settings of its own")]
+        let program = std::env::var_os("FLAGSTAFF_LOAD_SERVICE").map_or_else(itself, PathBuf::from);
+        Self { address, child: spawn(program, arguments) }
     }
 
     /// A bare server of this kind that answers with the bytes of a file.
@@ -38,7 +43,7 @@ impl Process {
         let listen = address.to_string();
         let arguments: [&OsStr; 4] =
             ["twin".as_ref(), kind.as_ref(), listen.as_ref(), answer.as_os_str()];
-        Self { address, child: spawn(arguments) }
+        Self { address, child: spawn(itself(), arguments) }
     }
 
     /// Time on a processor so far, of all threads.
@@ -91,13 +96,16 @@ impl Drop for Process {
     }
 }
 
-fn spawn<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Child {
-    let program = std::env::current_exe().expect("this program's file");
+fn itself() -> PathBuf {
+    std::env::current_exe().expect("this program's file")
+}
+
+fn spawn<S: AsRef<OsStr>>(program: PathBuf, arguments: impl IntoIterator<Item = S>) -> Child {
     let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::null());
-    command.env("FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN", crate::stage::TOKEN);
-    command.env("FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET", crate::stage::SECRET);
-    command.env("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", crate::stage::KEY);
+    command.env("FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN", flags::TOKEN);
+    command.env("FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET", flags::SECRET);
+    command.env("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", flags::KEY);
     command.spawn().expect("a process")
 }
 

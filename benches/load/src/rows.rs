@@ -6,13 +6,17 @@ use std::{fs, sync::Arc, time::Duration};
 use http::Method;
 use serde_json::json;
 
+use load_bench::{
+    ask::{self, Ask, Protocol, Told},
+    flags::{self, SECRET},
+};
+
 use crate::{
     Settings,
-    ask::{self, Ask, Told},
-    client::{Link, Protocol},
+    client::Link,
     drive::{Answered, Callers},
     process::Process,
-    stage::{SECRET, Stage},
+    stage::Stage,
 };
 
 /// The tag that the twin of the definitions answers with.
@@ -102,7 +106,7 @@ async fn definitions() -> Row {
 async fn stored() -> Row {
     let stage = Stage::new(1, 1_000).await;
     for at in 0..ask::PEOPLE {
-        let event = json!({"token": crate::stage::TOKEN, "event": "$identify",
+        let event = json!({"token": flags::TOKEN, "event": "$identify",
             "distinct_id": ask::id(at), "properties": {"$set": ask::properties(at)}});
         stage.post("/capture/", &event).await;
     }

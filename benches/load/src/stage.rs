@@ -11,16 +11,13 @@ use http::Method;
 use sea_orm::{ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 
-use crate::{
-    ask::Ask,
-    client::{Link, Protocol},
-    folder::Folder,
-    process::Process,
+use bench_support::folder::Folder;
+use load_bench::{
+    ask::{Ask, Protocol},
+    flags::{FLAGS, kinds},
 };
 
-pub(crate) const TOKEN: &str = "phc_the_token_of_the_first_project_of_a_bench";
-pub(crate) const SECRET: &str = "phs_the_secret_of_the_first_project_of_a_bench";
-pub(crate) const KEY: &str = "phx_the_key_of_the_first_user_of_a_bench_here";
+use crate::{client::Link, process::Process};
 
 /// The service on its database.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ impl Stage {
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Bytes {
-        let ask = Arc::new(admin(method, path, body));
+        let ask = Arc::new(Ask::admin(method, path, body));
         Link::open(Protocol::Rest, self.service.address).await.call(ask.request(0)).await
     }
 
@@ -71,35 +68,8 @@ impl Stage {
     }
 }
 
-pub(crate) const FLAGS: &str = "/api/projects/1/feature_flags/";
-
-/// A request of the management API.
-pub(crate) fn admin(method: Method, path: &str, body: &Value) -> Ask {
-    let bearer = format!("Bearer {KEY}");
-    let body = Bytes::from(body.to_string());
-    Ask::rest(method, path, &[("authorization", &bearer)], vec![body])
-}
-
 fn file(folder: &Folder) -> PathBuf {
     folder.path().join("flagstaff.db")
-}
-
-fn kinds() -> [Value; 4] {
-    let filter = |key: &str, operator: &str, value: Value| json!({"key": key, "type": "person", "operator": operator, "value": value});
-    let variant = |key: &str| json!({"key": key, "rollout_percentage": 25});
-    let variants = ["a", "b", "c", "d"].map(variant);
-    let on = |properties: Value, share: u8| json!({"groups": [{"properties": properties, "rollout_percentage": share}]});
-    let email = filter("email", "icontains", json!("@example.com"));
-    let plan = filter("plan", "exact", json!(["pro", "enterprise"]));
-    let age = filter("age", "gt", json!(18));
-    [
-        on(json!([email, plan]), 50),
-        json!({"groups": [{"properties": [], "rollout_percentage": 100}],
-            "multivariate": {"variants": variants},
-            "payloads": {"a": "{\"color\": \"red\"}"}}),
-        on(json!([]), 100),
-        on(json!([email, plan, age]), 100),
-    ]
 }
 
 /// Copies the first flags of project 1 until it has `flags`, then the project with them until
