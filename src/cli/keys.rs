@@ -71,13 +71,15 @@ pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, F
             let reach = if all_projects { Reach::Organization } else { Reach::Projects(project) };
             let expires_at = expires.map(|after| expiry(&services, after)).transpose()?;
             let wanted = WantedKey { reach, scopes, user_email: user, label, expires_at };
-            println!("{}", services.create_key(wanted).await?.reveal());
+            println!("{}", services.create_operators_key(wanted).await?.secret.reveal());
         }
         Keys::List => {
-            let keys = services.list_keys().await?;
+            let keys = services.list_operators_keys().await?;
             println!("{}", keys.iter().map(shown).collect::<Value>());
         }
-        Keys::Revoke { id } => services.revoke_key(id).await.map_err(|error| unknown(error, id))?,
+        Keys::Revoke { id } => {
+            services.revoke_operators_key(id).await.map_err(|error| unknown(error, id))?
+        }
         Keys::RotateEncryption { encryption_keys } => {
             let keys = keys::prepare(&encryption_keys, database_url).map_err(Failure::Setting)?;
             let rotation = services.rotate_encryption(&Encryptor::new(&keys)).await?;

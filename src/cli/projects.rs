@@ -24,7 +24,7 @@ pub(super) async fn run(command: Projects, database_url: &str) -> Result<ExitCod
     let services = services(database_url).await?;
     match command {
         Projects::Create { name } => {
-            let created = services.create_project(&name).await?;
+            let created = services.create_operators_project(&name).await?;
             let project = created.project;
             println!(
                 "{}",
@@ -38,7 +38,7 @@ pub(super) async fn run(command: Projects, database_url: &str) -> Result<ExitCod
             );
         }
         Projects::List => {
-            let projects = services.list_projects().await?;
+            let projects = services.list_operators_projects().await?;
             let shown = projects.iter().map(|project| {
                 json!({
                     "id": project.id,

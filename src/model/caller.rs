@@ -89,6 +89,17 @@ pub enum Reach {
     Projects(Vec<i64>),
 }
 
+impl Reach {
+    /// Whether a project of the organization is reached.
+    #[must_use]
+    pub fn includes(&self, project_id: i64) -> bool {
+        match self {
+            Self::Organization => true,
+            Self::Projects(ids) => ids.contains(&project_id),
+        }
+    }
+}
+
 /// Somebody, as authentication found them.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -154,17 +165,41 @@ impl Caller {
         if self.scopes.iter().any(|granted| covers(granted, scope)) {
             return Ok(());
         }
-        Err(Error::forbidden(format!("API key missing required scope '{scope}'")))
+        Err(missing(scope))
+    }
+
+    /// Asks whether the caller may hand on a scope, given as text: nobody hands on what they
+    /// do not have.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden`, naming the scope.
+    pub fn may_grant(&self, scope: &str) -> Result<()> {
+        match Scope::ALL.into_iter().find(|known| known.to_string() == scope) {
+            Some(known) => self.granted(known),
+            None if self.scopes.iter().any(|granted| granted == scope) => Ok(()),
+            None => Err(missing(scope)),
+        }
     }
 
     /// Whether the credential reaches a project of its organization.
     #[must_use]
     pub fn opens(&self, project_id: i64) -> bool {
-        match &self.reach {
-            Reach::Organization => true,
-            Reach::Projects(ids) => ids.contains(&project_id),
+        self.reach.includes(project_id)
+    }
+
+    /// Whether the credential reaches all that `reach` does.
+    #[must_use]
+    pub fn opens_all_of(&self, reach: &Reach) -> bool {
+        match reach {
+            Reach::Organization => self.reach == Reach::Organization,
+            Reach::Projects(ids) => ids.iter().all(|id| self.opens(*id)),
         }
     }
+}
+
+fn missing(scope: impl std::fmt::Display) -> Error {
+    Error::forbidden(format!("API key missing required scope '{scope}'"))
 }
 
 fn covers(granted: &str, wanted: Scope) -> bool {
@@ -233,6 +268,18 @@ mod tests {
         let token = Caller { kind: CredentialKind::ProjectToken, ..personal(&["*"]) };
         assert!(token.require_or_secret(Scope::FLAG_READ).is_err());
         assert!(personal(&["feature_flag:read"]).require_or_secret(Scope::FLAG_READ).is_ok());
+    }
+
+    #[test]
+    fn nobody_hands_on_a_scope_that_they_do_not_have() {
+        let caller = personal(&["project:write", "feature_flag:read"]);
+        for scope in ["project:write", "project:read", "feature_flag:read"] {
+            assert!(caller.may_grant(scope).is_ok(), "{scope}");
+        }
+        for scope in ["feature_flag:write", "person:read", "*", "nonsense"] {
+            assert!(caller.may_grant(scope).is_err(), "{scope}");
+        }
+        assert!(personal(&["*"]).may_grant("*").is_ok());
     }
 
     #[test]

@@ -33,6 +33,27 @@ pub struct Project {
     pub activity_count: i64,
 }
 
+impl Project {
+    /// A project about to be stored, with the settings that every project begins with.
+    #[must_use]
+    pub fn fresh(organization_id: i64, api_token: &str, now: DateTime<Utc>) -> Self {
+        Self {
+            id: 0,
+            organization_id,
+            name: String::new(),
+            api_token: api_token.to_owned(),
+            timezone: "UTC".into(),
+            property_matching_version: 1,
+            feature_flag_limit: 2000,
+            require_evaluation_contexts: false,
+            created_at: now,
+            revision: 0,
+            flag_count: 0,
+            activity_count: 0,
+        }
+    }
+}
+
 /// How a request names a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProjectRef {
@@ -70,6 +91,18 @@ pub mod settings {
         fields,
         json::Object,
     };
+
+    /// A new project: `fresh`, with what `body` asks for. Only the name has to be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`], and `required` without a name.
+    pub fn created(body: &Object, fresh: &Project) -> Result<Project> {
+        if !body.contains_key("name") {
+            return Err(fields::required("name"));
+        }
+        apply(body, fresh)
+    }
 
     /// The project as it would become; what `body` does not mention stays, what it does not know is ignored.
     ///

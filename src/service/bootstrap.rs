@@ -8,6 +8,7 @@ use crate::{
         api_key::NewApiKey,
         caller::{CredentialKind, Reach},
         error::Result,
+        project::Project,
     },
     store::{keys, projects, users},
 };
@@ -58,12 +59,9 @@ impl Services {
         let personal = made(chosen.personal_api_key, TokenKind::Personal);
         let organization_id =
             projects::insert_organization(&txn, "Default organization", now).await?;
-        let new = projects::NewProject {
-            organization_id,
-            name: "Default project".into(),
-            api_token: token.reveal().to_owned(),
-        };
-        let project = projects::insert(&txn, new, now).await?;
+        let fresh = Project::fresh(organization_id, token.reveal(), now);
+        let new = Project { name: "Default project".into(), ..fresh };
+        let project = projects::insert(&txn, new).await?;
         let admin = users::find_or_insert(&txn, organization_id, ADMIN, now).await?;
         keys::insert(&txn, project_secret(&secret, &project), now).await?;
         keys::insert(&txn, admin_key(&personal, organization_id, admin), now).await?;

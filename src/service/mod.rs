@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub(crate) mod activity;
+pub(crate) mod api_keys;
 pub(crate) mod batch;
 pub(crate) mod blast_radius;
 pub(crate) mod bootstrap;

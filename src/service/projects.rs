@@ -1,13 +1,19 @@
-//! Projects: made by operators, shown to those who may see them.
+//! Projects: made, listed, shown, changed.
+//!
+//! An operator at the command line sees and makes all of them. A caller of the
+//! network makes one only with a key for all projects: a key for some projects
+//! would make one that it does not open.
 
-use super::Services;
+use super::{
+    Services,
+    page::{Page, Wanted},
+};
 use crate::{
     auth::{Secret, TokenKind},
     model::{
         api_key::NewApiKey,
         caller::{Caller, CredentialKind, Reach, Scope},
-        error::Result,
-        fields,
+        error::{Error, Result},
         json::Object,
         project::{Project, ProjectRef, settings},
     },
@@ -22,28 +28,66 @@ pub(crate) struct CreatedProject {
 }
 
 impl Services {
-    /// Makes a project with a public token and a secret.
+    /// Makes a project with a public token and a secret, in the caller's organization.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` without the scope, or with a key for some projects; `Invalid` on the first
+    /// field that holds no usable value.
+    pub(crate) async fn create_project(
+        &self,
+        caller: &Caller,
+        body: &Object,
+    ) -> Result<CreatedProject> {
+        caller.require(Scope::PROJECT_WRITE)?;
+        if caller.reach != Reach::Organization {
+            return Err(Error::forbidden("Creating a project needs an API key for all projects."));
+        }
+        self.make_project(caller.organization_id, body).await
+    }
+
+    /// As [`Services::create_project`], for the operator, in the first organization.
     ///
     /// # Errors
     ///
     /// `Invalid` for a name that is blank or too long.
-    pub(crate) async fn create_project(&self, name: &str) -> Result<CreatedProject> {
-        let name = fields::short_text("name", &name.into(), 200)?;
-        let organization_id = self.organization().await?;
+    pub(crate) async fn create_operators_project(&self, name: &str) -> Result<CreatedProject> {
+        let body = Object::from_iter([("name".to_owned(), name.into())]);
+        self.make_project(self.organization().await?, &body).await
+    }
+
+    async fn make_project(&self, organization_id: i64, body: &Object) -> Result<CreatedProject> {
         let now = self.clock.now();
         let (token, secret) =
             (Secret::generate(TokenKind::Project), Secret::generate(TokenKind::ProjectSecret));
+        let fresh = Project::fresh(organization_id, token.reveal(), now);
+        let new = settings::created(body, &fresh)?;
         let txn = self.store.begin().await?;
-        let new =
-            projects::NewProject { organization_id, name, api_token: token.reveal().to_owned() };
-        let project = projects::insert(&txn, new, now).await?;
+        let project = projects::insert(&txn, new).await?;
         keys::insert(&txn, project_secret(&secret, &project), now).await?;
         self.store.commit(txn).await?;
         Ok(CreatedProject { project, secret })
     }
 
-    /// Every project, oldest first.
-    pub(crate) async fn list_projects(&self) -> Result<Vec<Project>> {
+    /// The projects that the caller's credential opens, by number.
+    pub(crate) async fn list_projects(
+        &self,
+        caller: &Caller,
+        wanted: Wanted,
+    ) -> Result<Page<Project>> {
+        caller.require(Scope::PROJECT_READ)?;
+        let among = match &caller.reach {
+            Reach::Organization => None,
+            Reach::Projects(ids) => Some(ids.as_slice()),
+        };
+        let part = (wanted.offset, wanted.limit);
+        let (results, total) =
+            self.store.projects_page(caller.organization_id, among, part).await?;
+        Ok(Page { results, total, wanted })
+    }
+
+    /// Every project, oldest first, for the operator.
+    pub(crate) async fn list_operators_projects(&self) -> Result<Vec<Project>> {
         self.store.projects().await
     }
 

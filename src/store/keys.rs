@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    QueryOrder, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
 
 use super::{
@@ -44,6 +44,34 @@ impl Store {
         with_projects(self.reader(), rows).await
     }
 
+    /// A part of the keys that open a project, newest first, and how many there are in all.
+    pub(crate) async fn keys_page(
+        &self,
+        organization_id: i64,
+        project_id: i64,
+        (offset, limit): (u64, u64),
+    ) -> Result<(Vec<ApiKey>, i64)> {
+        let found = opening(organization_id, project_id);
+        let total = found.clone().count(self.reader()).await.map_err(failure)?;
+        let page = found.order_by_desc(api_key::Column::Id).offset(offset).limit(limit);
+        let rows = page.all(self.reader()).await.map_err(failure)?;
+        let keys = with_projects(self.reader(), rows).await?;
+        Ok((keys, i64::try_from(total).unwrap_or(i64::MAX)))
+    }
+
+    /// A key by number, if it opens this project.
+    pub(crate) async fn key(
+        &self,
+        organization_id: i64,
+        project_id: i64,
+        id: i64,
+    ) -> Result<Option<ApiKey>> {
+        let found = opening(organization_id, project_id).filter(api_key::Column::Id.eq(id));
+        let row = found.one(self.reader()).await.map_err(failure)?;
+        let keys = with_projects(self.reader(), row.into_iter().collect()).await?;
+        Ok(keys.into_iter().next())
+    }
+
     /// Takes a key back; `false` when there is no such key. Revoking twice keeps the first time.
     pub(crate) async fn revoke_key(
         &self,
@@ -80,12 +108,27 @@ impl Store {
     }
 }
 
-/// Stores a key and tells running servers of it.
+/// The keys of an organization that open one of its projects.
+fn opening(organization_id: i64, project_id: i64) -> Select<api_key::Entity> {
+    let listed = api_key_project::Entity::find()
+        .select_only()
+        .column(api_key_project::Column::ApiKeyId)
+        .filter(api_key_project::Column::ProjectId.eq(project_id))
+        .into_query();
+    let opens = Condition::any()
+        .add(api_key::Column::AllProjects.eq(true))
+        .add(api_key::Column::Id.in_subquery(listed));
+    api_key::Entity::find()
+        .filter(api_key::Column::OrganizationId.eq(organization_id))
+        .filter(opens)
+}
+
+/// Stores a key and tells running servers of it; answers the key as it is stored.
 pub(crate) async fn insert(
     txn: &impl ConnectionTrait,
     new: NewApiKey,
     now: DateTime<Utc>,
-) -> Result<i64> {
+) -> Result<ApiKey> {
     let (all_projects, projects) = match new.reach {
         Reach::Organization => (true, Vec::new()),
         Reach::Projects(ids) => (false, ids),
@@ -103,7 +146,8 @@ pub(crate) async fn insert(
         expires_at: Set(new.expires_at),
         ..Default::default()
     };
-    let id = row.insert(txn).await.map_err(failure)?.id;
+    let row = row.insert(txn).await.map_err(failure)?;
+    let id = row.id;
     let link = |project_id| api_key_project::ActiveModel {
         api_key_id: Set(id),
         project_id: Set(project_id),
@@ -113,7 +157,8 @@ pub(crate) async fn insert(
         links.exec_without_returning(txn).await.map_err(failure)?;
     }
     announce(txn, Announcement::Keys).await?;
-    Ok(id)
+    let stored = with_projects(txn, vec![row]).await?.into_iter().next();
+    stored.ok_or_else(|| Error::internal("a key that was stored is gone"))
 }
 
 fn kind_name(kind: CredentialKind) -> Result<&'static str> {

@@ -172,9 +172,10 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
+        model::project::Project,
         store::{
             Access, Store,
-            projects::{NewProject, insert, insert_organization},
+            projects::{insert, insert_organization},
         },
     };
 
@@ -185,8 +186,8 @@ mod tests {
         let organization_id = insert_organization(&txn, "one", now).await.unwrap();
         let mut projects = [0; 2];
         for (id, token) in projects.iter_mut().zip(["phc_1", "phc_2"]) {
-            let new = NewProject { organization_id, name: "x".into(), api_token: token.into() };
-            *id = insert(&txn, new, now).await.unwrap().id;
+            let new = Project::fresh(organization_id, token, now);
+            *id = insert(&txn, new).await.unwrap().id;
         }
         store.commit(txn).await.unwrap();
         (store, projects)

@@ -17,20 +17,32 @@ use crate::model::{error::Result, project::Project};
 /// Any number will do, as long as every replica uses the same one.
 const BOOTSTRAP_LOCK: i64 = 0x0F1A_65B0;
 
-/// A project about to be made.
-#[derive(Clone, Debug)]
-pub(crate) struct NewProject {
-    pub(crate) organization_id: i64,
-    pub(crate) name: String,
-    pub(crate) api_token: String,
-}
-
 impl Store {
     /// All projects, by number.
     pub(crate) async fn projects(&self) -> Result<Vec<Project>> {
         let rows =
             project::Entity::find().order_by_asc(project::Column::Id).all(self.reader()).await;
         Ok(rows.map_err(failure)?.into_iter().map(noun).collect())
+    }
+
+    /// A part of an organization's projects, by number, and how many there are in all; with
+    /// `among`, of these alone.
+    pub(crate) async fn projects_page(
+        &self,
+        organization_id: i64,
+        among: Option<&[i64]>,
+        (offset, limit): (u64, u64),
+    ) -> Result<(Vec<Project>, i64)> {
+        let mut found =
+            project::Entity::find().filter(project::Column::OrganizationId.eq(organization_id));
+        if let Some(ids) = among {
+            let ids = ids.iter().copied();
+            found = found.filter(super::among::among(self.reader(), project::Column::Id, ids));
+        }
+        let total = found.clone().count(self.reader()).await.map_err(failure)?;
+        let page = found.order_by_asc(project::Column::Id).offset(offset).limit(limit);
+        let rows = page.all(self.reader()).await.map_err(failure)?;
+        Ok((rows.into_iter().map(noun).collect(), i64::try_from(total).unwrap_or(i64::MAX)))
     }
 
     pub(crate) async fn project(&self, id: i64) -> Result<Option<Project>> {
@@ -95,23 +107,20 @@ pub(crate) async fn insert_organization(
     Ok(row.insert(txn).await.map_err(failure)?.id)
 }
 
-pub(crate) async fn insert(
-    txn: &impl ConnectionTrait,
-    new: NewProject,
-    now: DateTime<Utc>,
-) -> Result<Project> {
+/// Stores a new project, and answers it with its number.
+pub(crate) async fn insert(txn: &impl ConnectionTrait, new: Project) -> Result<Project> {
     let row = project::ActiveModel {
         organization_id: Set(new.organization_id),
         name: Set(new.name),
         api_token: Set(new.api_token),
-        timezone: Set("UTC".into()),
-        property_matching_version: Set(1),
-        feature_flag_limit: Set(2000),
-        require_evaluation_contexts: Set(false),
-        created_at: Set(now),
-        revision: Set(0),
-        flag_count: Set(0),
-        activity_count: Set(0),
+        timezone: Set(new.timezone),
+        property_matching_version: Set(new.property_matching_version),
+        feature_flag_limit: Set(i32::try_from(new.feature_flag_limit).unwrap_or(i32::MAX)),
+        require_evaluation_contexts: Set(new.require_evaluation_contexts),
+        created_at: Set(new.created_at),
+        revision: Set(new.revision),
+        flag_count: Set(new.flag_count),
+        activity_count: Set(new.activity_count),
         ..Default::default()
     };
     row.insert(txn).await.map(noun).map_err(failure)

@@ -10,9 +10,16 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{Store, entity::user, failure};
-use crate::model::{error::Result, flag::User};
+use crate::model::{
+    error::{Error, Result},
+    flag::User,
+};
 
 /// The user with this address, made when new.
+///
+/// # Errors
+///
+/// `Invalid` when a user of another organization has the address.
 pub(crate) async fn find_or_insert(
     txn: &impl ConnectionTrait,
     organization_id: i64,
@@ -21,7 +28,10 @@ pub(crate) async fn find_or_insert(
 ) -> Result<i64> {
     let known = user::Entity::find().filter(user::Column::Email.eq(email)).one(txn).await;
     if let Some(known) = known.map_err(failure)? {
-        return Ok(known.id);
+        let elsewhere = || Error::field("user_email", "invalid_input", "Cannot be used here.");
+        return (known.organization_id == organization_id)
+            .then_some(known.id)
+            .ok_or_else(elsewhere);
     }
     let uuid = Uuid::now_v7();
     let row = user::ActiveModel {
@@ -48,6 +58,11 @@ impl Store {
     /// A user by number.
     pub(crate) async fn user(&self, id: Option<i64>) -> Result<Option<User>> {
         Ok(by_ids(self.reader(), Vec::from_iter(id)).await?.into_values().next())
+    }
+
+    /// Users by number.
+    pub(crate) async fn users(&self, ids: Vec<i64>) -> Result<HashMap<i64, User>> {
+        by_ids(self.reader(), ids).await
     }
 }
 

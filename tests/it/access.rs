@@ -141,6 +141,11 @@ async fn a_key_without_the_scope_is_told_which_one(service: &Service) {
 
 async fn a_key_with_the_scope_alone_is_let_in(service: &Service) {
     let flag = everyones(service).await;
+    let let_in = async |key: &str, operation: Operation| {
+        let verdict = service.attempt(operation, Some(key), "1", flag).await;
+        assert!(verdict.is_let_in() && verdict.status < 500, "{operation:?}: {verdict:?}");
+        assert_ne!(verdict.status, 404, "{operation:?}");
+    };
     let scopes = [
         "feature_flag:read",
         "feature_flag:write",
@@ -154,10 +159,9 @@ async fn a_key_with_the_scope_alone_is_let_in(service: &Service) {
     ];
     for scope in scopes {
         let key = service.new_key(&format!("--project 1 --scopes {scope}"));
+        let wide = service.new_key(&format!("--all-projects --scopes {scope}"));
         for operation in OPERATIONS.into_iter().filter(|operation| operation.scope == scope) {
-            let verdict = service.attempt(operation, Some(&key), "1", flag).await;
-            assert!(verdict.is_let_in() && verdict.status < 500, "{operation:?}: {verdict:?}");
-            assert_ne!(verdict.status, 404, "{operation:?}");
+            let_in(if operation.names_a_project() { &key } else { &wide }, operation).await;
         }
     }
 }
@@ -170,7 +174,13 @@ async fn a_key_for_one_project_does_not_open_another(service: &Service) {
         "permission_denied",
         "API key does not have access to the requested project: ID 1.",
     );
-    refused(service, Some(&key), |_| expected.clone()).await;
+    let flag = everyones(service).await;
+    let before = service.totals().await;
+    for operation in OPERATIONS.into_iter().filter(|operation| operation.names_a_project()) {
+        let verdict = service.attempt(operation, Some(&key), "1", flag).await;
+        assert_eq!(verdict, expected, "{operation:?}");
+    }
+    assert_eq!(service.totals().await, before);
     let both = service.new_key(&format!("--project 1 --project {other} --scopes *"));
     for project in ["1".to_owned(), other.to_string()] {
         let path = format!("/api/projects/{project}/feature_flags/");
@@ -181,7 +191,7 @@ async fn a_key_for_one_project_does_not_open_another(service: &Service) {
 async fn a_project_that_is_not_there_is_not_found(service: &Service) {
     let flag = everyones(service).await;
     let not_found = Verdict::new(404, "not_found", "Not found.");
-    for operation in OPERATIONS {
+    for operation in OPERATIONS.into_iter().filter(|operation| operation.names_a_project()) {
         for project in ["999999", "nonsense"] {
             let verdict = service.attempt(operation, Some(&service.key), project, flag).await;
             assert_eq!(verdict, not_found, "{project} {operation:?}");

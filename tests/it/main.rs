@@ -51,6 +51,8 @@ mod my_flags;
 mod offline;
 mod outage;
 mod parity;
+mod project_keys;
+mod projects;
 mod propagation;
 mod proxies;
 mod rate_limits;

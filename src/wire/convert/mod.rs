@@ -1,6 +1,7 @@
 //! Conversions between messages and nouns, one file a subject.
 
 mod activity;
+mod api_key;
 mod blast_radius;
 mod bulk;
 mod dashboard;
@@ -18,6 +19,7 @@ mod values;
 mod version;
 
 pub use activity::{activity, activity_filter, flag_activity_filter};
+pub use api_key::api_key;
 pub use blast_radius::{reach, reach_body};
 pub use bulk::{deletion_body, ids_body, rollout, tags_body};
 pub use dashboard::dashboard;
@@ -27,7 +29,7 @@ pub use event::event;
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag, minimal_flag, status};
 pub use input::{FlagInput, created, updated};
-pub use project::{project, project_update};
+pub use project::{project, project_body};
 pub use test_evaluation::{test_body, tested};
-pub use values::{object_from_struct, timestamp, to_wire as value};
+pub use values::{instant, object_from_struct, timestamp, to_wire as value};
 pub use version::{version, version_summary};

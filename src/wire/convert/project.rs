@@ -28,12 +28,12 @@ pub fn project(project: model::project::Project) -> Project {
     }
 }
 
-/// The settings that an update wants, as a REST body has them.
+/// The settings that a creation or an update wants, as a REST body has them.
 ///
 /// # Errors
 ///
 /// `Invalid` on `update_mask` for a name that no setting has.
-pub fn project_update(input: Option<ProjectInput>, mask: Option<FieldMask>) -> Result<Object> {
+pub fn project_body(input: Option<ProjectInput>, mask: Option<FieldMask>) -> Result<Object> {
     let input = input.unwrap_or_default();
     let fields: [Field; 5] = [
         ("name", "name", input.name.map(Value::from)),

@@ -100,12 +100,26 @@ pub fn timestamp(instant: DateTime<Utc>) -> Timestamp {
     }
 }
 
+/// A message's instant.
+///
+/// # Errors
+///
+/// `Invalid` on `attr` for one that no calendar has.
+pub fn instant(timestamp: Timestamp, attr: &'static str) -> Result<DateTime<Utc>> {
+    let refuse = || Error::field(attr, "invalid_input", "Not a valid timestamp.");
+    read_instant(timestamp).ok_or_else(refuse)
+}
+
+fn read_instant(timestamp: Timestamp) -> Option<DateTime<Utc>> {
+    let nanos = u32::try_from(timestamp.nanos).ok()?;
+    DateTime::from_timestamp(timestamp.seconds, nanos)
+}
+
 /// A message's instant, spelled as a request body spells it; one out of range is left as
 /// text that no field takes, so that it is refused as any other bad instant is.
 pub(super) fn instant_text(timestamp: Timestamp) -> Value {
-    let nanos = u32::try_from(timestamp.nanos).ok();
-    let instant = nanos.and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos));
-    instant.map_or_else(|| json!("out of range"), |instant| json!(instant.to_rfc3339()))
+    read_instant(timestamp)
+        .map_or_else(|| json!("out of range"), |instant| json!(instant.to_rfc3339()))
 }
 
 #[cfg(test)]

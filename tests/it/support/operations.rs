@@ -4,20 +4,21 @@
 use flagstaff::wire::v1::{
     AddCohortMembersRequest, ArchiveFeatureFlagRequest, BatchEvaluateFlagsRequest,
     BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
-    CreateCohortRequest, CreateFeatureFlagRequest, CreateUsageDashboardRequest,
-    DeleteFeatureFlagRequest, DeletePersonRequest, DisableFeatureFlagRequest,
-    EnableFeatureFlagRequest, EnrichUsageDashboardRequest, EvaluateFlagRequest,
-    EvaluateFlagsRequest, EvaluationSubject, Event, GetCohortRequest, GetDashboardRequest,
-    GetEvaluationReasonsRequest, GetFeatureFlagRequest, GetFeatureFlagStatusRequest,
-    GetFeatureFlagVersionRequest, GetFlagDefinitionsRequest, GetGroupRequest,
-    GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest, GetRemoteConfigRequest,
-    GetUserBlastRadiusRequest, IngestEventsRequest, ListActivityRequest, ListCohortsRequest,
-    ListDependentFlagsRequest, ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest,
-    ListFeatureFlagsRequest, ListGroupTypesRequest, ListGroupsRequest,
-    ListMatchingFeatureFlagIdsRequest, ListMyFlagsRequest, ListPersonsRequest,
-    RemoveCohortMembersRequest, RestoreFeatureFlagVersionRequest, TestEvaluationRequest,
-    UnarchiveFeatureFlagRequest, UpdateCohortRequest, UpdateFeatureFlagRequest,
-    UpdateProjectRequest,
+    CreateApiKeyRequest, CreateCohortRequest, CreateFeatureFlagRequest, CreateProjectRequest,
+    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeletePersonRequest,
+    DisableFeatureFlagRequest, EnableFeatureFlagRequest, EnrichUsageDashboardRequest,
+    EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject, Event, GetCohortRequest,
+    GetDashboardRequest, GetEvaluationReasonsRequest, GetFeatureFlagRequest,
+    GetFeatureFlagStatusRequest, GetFeatureFlagVersionRequest, GetFlagDefinitionsRequest,
+    GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest,
+    GetRemoteConfigRequest, GetUserBlastRadiusRequest, IngestEventsRequest, ListActivityRequest,
+    ListApiKeysRequest, ListCohortsRequest, ListDependentFlagsRequest,
+    ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
+    ListGroupTypesRequest, ListGroupsRequest, ListMatchingFeatureFlagIdsRequest,
+    ListMyFlagsRequest, ListPersonsRequest, ListProjectsRequest, ProjectInput,
+    RemoveCohortMembersRequest, RestoreFeatureFlagVersionRequest, RevokeApiKeyRequest,
+    TestEvaluationRequest, UnarchiveFeatureFlagRequest, UpdateCohortRequest,
+    UpdateFeatureFlagRequest, UpdateProjectRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -41,7 +42,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 89] = [
+pub(crate) const OPERATIONS: [Operation; 94] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -126,6 +127,11 @@ pub(crate) const OPERATIONS: [Operation; 89] = [
     needs("person:read", "GetGroup"),
     needs("project:read", "GetProject"),
     needs("project:write", "UpdateProject"),
+    needs("project:read", "ListProjects"),
+    needs("project:write", "CreateProject"),
+    needs("project:write", "CreateApiKey"),
+    needs("project:write", "ListApiKeys"),
+    needs("project:write", "RevokeApiKey"),
     needs("feature_flag:read", "EvaluateFlags"),
     needs("feature_flag:read", "EvaluateFlag"),
     needs("feature_flag:read", "BatchEvaluateFlags"),
@@ -139,6 +145,8 @@ const SOMEBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const ANYBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 const LISTED: i64 = 4711;
 const COMPANY: &str = "acme";
+/// The key that the first start makes first: the secret of project 1.
+const SECRET_OF_THE_FIRST: i64 = 1;
 
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
@@ -156,6 +164,11 @@ impl Operation {
         let rpcs = ["GetLocalEvaluation", "GetFlagDefinitions", "GetRemoteConfig"];
         let paths = ["local_evaluation", "remote_config"];
         paths.iter().any(|path| self.name.contains(path)) || rpcs.contains(&self.name)
+    }
+
+    /// Whether it is about one project, named by its id.
+    pub(crate) fn names_a_project(self) -> bool {
+        !["ListProjects", "CreateProject"].contains(&self.name)
     }
 
     /// Whether it is about one flag, named by its id.
@@ -373,6 +386,23 @@ impl Service {
             "UpdateProject" => call!(
                 projects.update_project(UpdateProjectRequest { project: Some(Default::default()) })
             ),
+            "ListProjects" => {
+                projects.list_projects(ListProjectsRequest::default()).await.map(drop)
+            }
+            "CreateProject" => {
+                let project =
+                    Some(ProjectInput { name: Some("wanted".into()), ..Default::default() });
+                projects.create_project(CreateProjectRequest { project }).await.map(drop)
+            }
+            "CreateApiKey" => {
+                let scopes = vec!["project:read".into()];
+                call!(projects.create_api_key(CreateApiKeyRequest { scopes }))
+            }
+            "ListApiKeys" => call!(projects.list_api_keys(ListApiKeysRequest {})),
+            "RevokeApiKey" => {
+                let api_key_id = SECRET_OF_THE_FIRST;
+                call!(projects.revoke_api_key(RevokeApiKeyRequest { api_key_id }))
+            }
             "EvaluateFlags" => {
                 call!(evaluation.evaluate_flags(EvaluateFlagsRequest { subject }))
             }
