@@ -80,7 +80,7 @@ impl Ask {
         let headers = vec![
             ("content-type", "application/grpc".to_owned()),
             ("te", "trailers".to_owned()),
-            ("authorization", format!("Bearer {}", KEY)),
+            ("authorization", format!("Bearer {KEY}")),
         ];
         let bodies = messages.map(|message| framed(&message)).collect();
         Self { protocol: Protocol::Grpc, method: Method::POST, path, headers, bodies }
