@@ -88,6 +88,9 @@ pub struct ServeSettings {
     /// How often usage is searched for views and interactions that other replicas ingested
     #[arg(long, env = "FLAGSTAFF_ENRICHMENT_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
     pub enrichment_interval: Duration,
+    /// How often those who watch flags hear from the service when nothing changes
+    #[arg(long, env = "FLAGSTAFF_WATCH_HEARTBEAT", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub watch_heartbeat: Duration,
     /// How long requests may take to finish after SIGTERM
     #[arg(long, env = "FLAGSTAFF_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration)]
     pub shutdown_grace: Duration,

@@ -6,6 +6,7 @@
 //! asks for the [`Caller`] when it needs one, and checks scopes in its use-case.
 
 mod layer;
+mod lease;
 mod secret;
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ use moka::sync::Cache;
 use tokio::time::timeout;
 
 pub use layer::{Identity, authenticate};
+pub use lease::{Lease, Leases};
 pub use secret::{Secret, TokenKind};
 
 use crate::{
@@ -46,6 +48,7 @@ pub struct Authenticator {
     snapshots: Snapshots,
     clock: Clock,
     known: Cache<String, Arc<Known>>,
+    leases: Leases,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,27 @@ impl Authenticator {
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock) -> Self {
         let known = Cache::builder().max_capacity(MOST_KEPT).time_to_live(KEPT).build();
-        Self { store, snapshots, clock, known }
+        Self { store, snapshots, clock, known, leases: Leases::default() }
+    }
+
+    /// The credentials behind what stays open.
+    #[must_use]
+    pub fn leases(&self) -> Leases {
+        self.leases.clone()
+    }
+
+    /// Asks whether the credentials behind what stays open still hold, and ends what they do not.
+    /// With the database gone they do, as for requests.
+    pub async fn review_leases(&self) {
+        let ids = self.leases.key_ids();
+        if ids.is_empty() || self.store.reachability().is_lost() {
+            return;
+        }
+        let asked = timeout(PATIENCE, self.store.keys_among(&ids)).await;
+        match asked.map_err(Error::unavailable).flatten() {
+            Ok(keys) => self.leases.review(&ids, &keys, self.clock.now()),
+            Err(error) => tracing::debug!(error = error.causes(), "keys were not reviewed"),
+        }
     }
 
     /// Forgets what it knew of keys: some were changed.

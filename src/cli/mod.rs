@@ -7,6 +7,7 @@
 
 mod eval;
 mod healthcheck;
+mod import;
 mod keys;
 mod migrate;
 mod offline;
@@ -67,6 +68,8 @@ enum Command {
     Keys(keys::Keys),
     /// Evaluate a flag
     Eval(eval::Eval),
+    /// Recreate a PostHog project's flags here
+    Import(Box<import::Import>),
     /// Ask a running service whether it is ready
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -127,6 +130,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Projects(command) => projects::run(command, database).await,
             Command::Keys(command) => keys::run(command, database).await,
             Command::Eval(command) => eval::run(command, database).await,
+            Command::Import(command) => import::run(*command, database).await,
             Command::Healthcheck(command) => healthcheck::run(&command).await,
         }
     })
@@ -188,11 +192,16 @@ fn named(mut error: clap::Error) -> clap::Error {
 
 /// The use-cases over an existing database, for commands that need no server.
 async fn services(database_url: &str) -> Result<Services, Failure> {
+    services_with(database_url, Encryptor::default()).await
+}
+
+/// The same, with keys for encrypted payloads.
+async fn services_with(database_url: &str, encryptor: Encryptor) -> Result<Services, Failure> {
     let store = Store::connect(database_url, Access::Existing).await?;
     store.require_schema().await?;
     // Nobody is kept waiting by a command but its operator, who would rather have the answer.
     let snapshots = Snapshots::new(store.clone()).with_patience(PATIENCE);
-    Ok(Services::new(store, snapshots, Clock::system(), Encryptor::default()))
+    Ok(Services::new(store, snapshots, Clock::system(), encryptor))
 }
 
 #[cfg(test)]

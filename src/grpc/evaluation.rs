@@ -7,7 +7,7 @@ use serde_json::Value;
 use tonic::{Request, Response, Status, codegen::BoxStream};
 use uuid::Uuid;
 
-use super::{Grpc, OverWeb, caller, project, required};
+use super::{Grpc, OverWeb, caller, framed, project, required, watch};
 use crate::{
     engine::{Evaluation, Outcome, Properties, RequestRuntime},
     model::error::{Error, Result},
@@ -22,7 +22,8 @@ use crate::{
             BatchEvaluateFlagsRequest, BatchEvaluateFlagsResponse, EvaluateFlagRequest,
             EvaluateFlagResponse, EvaluateFlagsRequest, EvaluateFlagsResponse, EvaluatedFlag,
             EvaluationReason, EvaluationSubject, FlagMetadata, GetFlagDefinitionsRequest,
-            GetFlagDefinitionsResponse, evaluation_service_server::EvaluationService,
+            GetFlagDefinitionsResponse, WatchFlagsRequest, WatchFlagsResponse,
+            evaluation_service_server::EvaluationService,
         },
     },
 };
@@ -93,6 +94,16 @@ impl EvaluationService for Grpc {
             request_id: request_id.to_string(),
             evaluated_at: Some(timestamp(self.0.clock.now())),
         }))
+    }
+
+    async fn watch_flags(
+        &self,
+        request: Request<WatchFlagsRequest>,
+    ) -> Result<Response<BoxStream<WatchFlagsResponse>>, Status> {
+        let caller = caller(&request)?;
+        let WatchFlagsRequest { project_id, from_revision } = request.into_inner();
+        let watch = self.0.watch(&caller, &project(&project_id)?, from_revision).await?;
+        Ok(framed::response(watch::frames(watch, self.0.clock.clone())))
     }
 
     async fn get_flag_definitions(

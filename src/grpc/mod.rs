@@ -11,16 +11,23 @@ mod definitions;
 mod directory;
 mod evaluation;
 mod feature_flags;
+mod framed;
 mod ingest;
 mod projects;
 mod reasons;
 mod status;
 mod test_evaluation;
 mod versions;
+mod watch;
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, codec::CompressionEncoding, service::Routes};
+use tonic::{
+    Request, Response, Status,
+    codec::CompressionEncoding,
+    server::NamedService,
+    service::{LayerExt, Routes},
+};
 use tonic_health::server::HealthReporter;
 
 pub use deadline::DeadlineLayer;
@@ -83,9 +90,10 @@ pub async fn routes(services: Services, limits: Limits, health: &HealthReporter)
                 .send_compressed(CompressionEncoding::Zstd)
         }};
     }
+    let evaluation = served!(EvaluationServiceServer, limits.message_bytes);
     let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
     Routes::new(served!(FeatureFlagServiceServer, limits.message_bytes))
-        .add_service(served!(EvaluationServiceServer, limits.message_bytes))
+        .add_service(framed::FramedLayer.named_layer(evaluation))
         .add_service(served!(DirectoryServiceServer, limits.message_bytes))
         .add_service(served!(IngestServiceServer, limits.ingestion_bytes))
         .add_service(served!(ProjectServiceServer, limits.message_bytes))
@@ -93,14 +101,23 @@ pub async fn routes(services: Services, limits: Limits, health: &HealthReporter)
         .add_service(v1alpha.expect("the embedded descriptors are whole"))
 }
 
-/// Tells health checks that calls should go elsewhere.
-pub async fn not_serving(health: &HealthReporter) {
-    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-    health.set_not_serving::<FeatureFlagServiceServer<Grpc>>().await;
-    health.set_not_serving::<EvaluationServiceServer<Grpc>>().await;
-    health.set_not_serving::<DirectoryServiceServer<Grpc>>().await;
-    health.set_not_serving::<IngestServiceServer<Grpc>>().await;
-    health.set_not_serving::<ProjectServiceServer<Grpc>>().await;
+/// Tells health checks that calls should go elsewhere, and ends those that watch.
+pub async fn not_serving(health: &mut HealthReporter) {
+    const NAMES: [&str; 6] = [
+        "",
+        FeatureFlagServiceServer::<Grpc>::NAME,
+        EvaluationServiceServer::<Grpc>::NAME,
+        DirectoryServiceServer::<Grpc>::NAME,
+        IngestServiceServer::<Grpc>::NAME,
+        ProjectServiceServer::<Grpc>::NAME,
+    ];
+    for name in NAMES {
+        health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+    }
+    for name in NAMES {
+        // A watcher hears the last status before the end.
+        health.clear_service_status(name).await;
+    }
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

@@ -18,8 +18,13 @@ impl From<Error> for Status {
         if matches!(error.code, Code::Internal | Code::Unavailable) {
             tracing::error!(code = ?error.code, causes = error.causes(), "request failed");
         }
-        Self::with_error_details(code(error.code), error.detail.clone(), details(error))
+        expected(error)
     }
+}
+
+/// The status of a failure that belongs to the course of things: nothing is logged.
+pub(super) fn expected(error: Error) -> Status {
+    Status::with_error_details(code(error.code), error.detail.clone(), details(error))
 }
 
 fn code(code: Code) -> Grpc {

@@ -134,6 +134,12 @@ pub fn deleted_key(key: &str, id: i64) -> String {
     format!("{key}:deleted:{id}")
 }
 
+/// The key that a flag had before it may have made way for another.
+#[must_use]
+pub fn key_before_deletion(key: &str, id: i64) -> &str {
+    key.strip_suffix(&format!(":deleted:{id}")).unwrap_or(key)
+}
+
 /// The key that a renamed flag had before; `None` when it was not renamed.
 #[must_use]
 pub fn original_key(flag: &FeatureFlag) -> Option<&str> {

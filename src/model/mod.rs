@@ -23,6 +23,7 @@ pub mod flag_filter;
 pub mod group;
 pub mod guards;
 pub mod history;
+pub mod import;
 pub mod json;
 pub mod link;
 pub mod listed;

@@ -16,6 +16,7 @@ mod error;
 mod feature_flags;
 mod handlers;
 mod links;
+mod openapi;
 mod pages;
 mod paths;
 mod persons;
@@ -32,7 +33,7 @@ use axum::{
     Router,
     extract::Request,
     response::{IntoResponse, Response},
-    routing::{MethodFilter, MethodRouter, on},
+    routing::{MethodFilter, MethodRouter, get, on},
 };
 use http::Method;
 
@@ -77,7 +78,9 @@ struct Rest {
 /// When two RPCs claim one path, which the tests would have found.
 pub fn router(services: Services, settings: Settings) -> Router {
     let rest = Rest { services, settings: Arc::new(settings) };
-    management(&rest).merge(wires::router(&rest)).method_not_allowed_fallback(method_not_allowed)
+    let described = Router::new().route("/openapi.json", get(openapi::get));
+    let router = management(&rest).merge(wires::router(&rest)).merge(described);
+    router.method_not_allowed_fallback(method_not_allowed)
 }
 
 /// One route for each binding of the contract, with and without the last slash.

@@ -14,6 +14,10 @@ pub struct Binding {
     pub method: Method,
     /// The path, with `{names}` for its parts and no slash at the end.
     pub path: String,
+    /// The field of the request that is the body; `*` is all that is not in the path. `None`: no body.
+    pub body: Option<String>,
+    /// The field of the answer that is the body; `None` is the whole answer.
+    pub response_body: Option<String>,
 }
 
 /// Every binding of the contract.
@@ -58,7 +62,17 @@ fn of_pattern(rpc: &str, rule: &DynamicMessage) -> Option<Binding> {
     verbs.into_iter().find_map(|(field, method)| {
         let pattern = rule.get_field_by_name(field)?;
         let path = pattern.as_str().filter(|path| !path.is_empty())?;
-        Some(Binding { rpc: rpc.to_owned(), method, path: path.to_owned() })
+        let named = |field: &str| {
+            let value = rule.get_field_by_name(field)?;
+            value.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+        };
+        Some(Binding {
+            rpc: rpc.to_owned(),
+            method,
+            path: path.to_owned(),
+            body: named("body"),
+            response_body: named("response_body"),
+        })
     })
 }
 

@@ -18,6 +18,8 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header::ALLOW};
 
+pub(super) use events::PATHS as EVENT_PATHS;
+
 use super::Rest;
 
 /// The client paths, each with and without the last slash. Browsers of any site may ask those

@@ -5,8 +5,10 @@
 //! The bytes are a function of the definitions alone, so that every replica
 //! gives the same feed, and with it the same entity tag.
 
+pub(crate) mod book;
 mod cohorts;
 mod dependencies;
+pub(crate) mod log;
 
 use std::collections::BTreeMap;
 
@@ -77,7 +79,10 @@ pub(crate) fn write(definitions: &Definitions, form: Form) -> Result<Vec<u8>> {
         })
         .collect();
     let cohorts = match form {
-        Form::WithCohorts => cohorts::referenced(&definitions.flags, trees),
+        Form::WithCohorts => {
+            let named = definitions.flags.iter().flat_map(|flag| cohorts::named(&flag.filters));
+            cohorts::referenced(named, trees)
+        }
         Form::Expanded => BTreeMap::new(),
     };
     let feed = Feed {
@@ -124,4 +129,4 @@ fn properties_mut(filters: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

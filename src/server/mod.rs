@@ -25,7 +25,7 @@ use crate::{
     model::error::Error,
     rest,
     service::{
-        Services,
+        Services, Watches,
         bootstrap::{Bootstrapped, ChosenSecrets},
     },
     snapshot::{Snapshots, follow},
@@ -92,7 +92,12 @@ impl Server {
         let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
         telemetry.observe_facts_reads(snapshots.facts_reads());
-        let services = Services::new(store.clone(), snapshots.clone(), clock.clone(), encryptor);
+        let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock.clone());
+        let (stop, ops_stop, tasks) =
+            <(CancellationToken, CancellationToken, TaskTracker)>::default();
+        let watches = Watches::new(settings.watch_heartbeat, authenticator.leases(), stop.clone());
+        let services =
+            Services::new(store.clone(), snapshots.clone(), clock, encryptor).with_watches(watches);
         let services = match settings.rate_limits {
             Switch::On => services.with_rate_limits(),
             Switch::Off => services,
@@ -102,9 +107,6 @@ impl Server {
             // What the first start made must still be shown; polling reads the rest.
             tracing::warn!(error = error.causes(), "not every project could be read yet");
         }
-        let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock);
-        let (stop, ops_stop, tasks) =
-            <(CancellationToken, CancellationToken, TaskTracker)>::default();
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
         let event_writer = tokio::spawn(services.clone().write_events(telemetry.ingest()));
         services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
@@ -135,11 +137,11 @@ impl Server {
         })
     }
 
-    /// Stops: readiness goes first, then no new connections, then what is in flight finishes
-    /// within the grace period.
-    pub async fn stop(self) {
+    /// Stops: readiness goes first, then no new connections; watchers are told, and what is in
+    /// flight finishes within the grace period.
+    pub async fn stop(mut self) {
         self.readiness.drain();
-        grpc::not_serving(&self.health).await;
+        grpc::not_serving(&mut self.health).await;
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {

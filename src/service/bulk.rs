@@ -99,10 +99,8 @@ impl Services {
         };
         let sorted = sort(&write, candidates).await?;
         if !sorted.deleted.is_empty() {
-            let ids: Vec<i64> = sorted.deleted.iter().map(|flag| flag.id).collect();
-            write.delete_flags(&ids, &sorted.renamed, caller.user_id, now).await?;
-            let rows = sorted.deleted.iter().map(deletion_of).collect();
-            write.log_all(rows, caller.user_id, now).await?;
+            let rows: Vec<NewActivity> = sorted.deleted.iter().map(deletion_of).collect();
+            write.delete_flags(&rows, &sorted.renamed, caller.user_id, now).await?;
             self.commit(write, now).await?;
         }
         let errors = absent.into_iter().chain(sorted.errors).collect();

@@ -1,5 +1,7 @@
 //! Cohorts: made, listed, shown, changed, put away.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Services,
     flag_rules::GRAMMAR,
@@ -57,11 +59,23 @@ impl Services {
     ) -> Result<Cohort> {
         let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
         let now = self.clock.now();
-        let mut cohort = wanted.created(project.id, &GRAMMAR, now)?;
         let mut write = self.begin(project.id).await?;
+        let cohort = self.created_cohort(caller, &mut write, wanted, now).await?;
+        self.commit(write, now).await?;
+        Ok(cohort)
+    }
+
+    /// Makes a cohort within a change of its project; nothing is written when a rule refuses it.
+    pub(super) async fn created_cohort(
+        &self,
+        caller: &Caller,
+        write: &mut ProjectWrite,
+        wanted: &CohortWrite,
+        now: DateTime<Utc>,
+    ) -> Result<Cohort> {
+        let mut cohort = wanted.created(write.project.id, &GRAMMAR, now)?;
         Others::of(&write.cohorts().await?).check(&cohort)?;
         cohort.id = write.insert_cohort(&cohort, caller.user_id).await?;
-        self.commit(write, now).await?;
         Ok(cohort)
     }
 
@@ -81,13 +95,26 @@ impl Services {
         let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
         let mut write = self.begin(project.id).await?;
         let before = write.lock_cohort(id).await?.ok_or_else(Error::not_found)?;
-        let after = wanted.applied(&before, &GRAMMAR)?;
-        if after == before {
-            return Ok(after);
+        let after = self.changed_cohort(&mut write, &before, wanted).await?;
+        if after != before {
+            self.commit(write, self.clock.now()).await?;
         }
-        check(&write, &before, &after).await?;
-        write.update_cohort(&after).await?;
-        self.commit(write, self.clock.now()).await?;
+        Ok(after)
+    }
+
+    /// Changes a cohort within a change of its project. What changes nothing is not written, nor
+    /// is what a rule refuses.
+    pub(super) async fn changed_cohort(
+        &self,
+        write: &mut ProjectWrite,
+        before: &Cohort,
+        wanted: &CohortWrite,
+    ) -> Result<Cohort> {
+        let after = wanted.applied(before, &GRAMMAR)?;
+        if after != *before {
+            check(write, before, &after).await?;
+            write.update_cohort(&after).await?;
+        }
         Ok(after)
     }
 }

@@ -165,9 +165,9 @@ pub(super) fn strip_legacy(after: &mut FeatureFlag) {
     }
 }
 
-pub(super) fn check_limit(project: &Project) -> Result<()> {
-    let limit = project.feature_flag_limit;
-    if project.flag_count < limit {
+pub(super) fn check_limit(write: &ProjectWrite) -> Result<()> {
+    let limit = write.project.feature_flag_limit;
+    if write.flag_count() < limit {
         return Ok(());
     }
     let limit = grouped(limit.unsigned_abs());

@@ -119,26 +119,38 @@ impl Services {
         let mut write = self.begin(project.id).await?;
         // Under the lock, so that rows of the log land in the order of their times.
         let now = self.clock.now();
-        let fresh = FeatureFlag::fresh(project.id, String::new(), now);
-        let holder = KeyHolder::of(&write, body).await?;
-        let facts = flag_rules::facts(&write, body, &fresh, &holder).await?;
+        let flag = self.created(caller, &mut write, body, now).await?;
+        self.commit(write, now).await?;
+        self.shown(caller, flag, now).await
+    }
+
+    /// Makes a flag within a change of its project; nothing is written when a rule refuses it.
+    pub(super) async fn created(
+        &self,
+        caller: &Caller,
+        write: &mut ProjectWrite,
+        body: &Object,
+        now: DateTime<Utc>,
+    ) -> Result<FeatureFlag> {
+        let fresh = FeatureFlag::fresh(write.project.id, String::new(), now);
+        let holder = KeyHolder::of(write, body).await?;
+        let facts = flag_rules::facts(write, body, &fresh, &holder).await?;
         let wanted = FlagWrite::parse(body, Method::Create, &fresh, &facts)?;
         let (from_survey, wants_dashboard) =
             (wanted.is_from_survey(), wanted.wants_usage_dashboard());
         let mut flag = wanted.apply(&fresh, Method::Create)?;
-        flag_rules::check_limit(&write.project)?;
+        flag_rules::check_limit(write)?;
         flag_rules::check_contexts(&write.project, &flag, None, from_survey)?;
         encrypted::seal(&mut flag, None, true, &self.encryptor)?;
-        holder.make_way(&mut write, None).await?;
+        holder.make_way(write, None).await?;
         flag.created_by = write.user(caller.user_id).await?;
         flag.last_modified_by.clone_from(&flag.created_by);
         if wants_dashboard {
-            flag.usage_dashboard = Some(usage_dashboard::make(&write, &flag.key, now).await?);
+            flag.usage_dashboard = Some(usage_dashboard::make(write, &flag.key, now).await?);
         }
         flag.id = write.insert_flag(&flag).await?;
-        flag_log::creation(&mut write, &flag, caller.user_id, now).await?;
-        self.commit(write, now).await?;
-        self.shown(caller, flag, now).await
+        flag_log::creation(write, &flag, caller.user_id, now).await?;
+        Ok(flag)
     }
 
     /// Changes a flag and counts its version.
@@ -202,38 +214,52 @@ impl Services {
         Ok((write, flag))
     }
 
-    /// The one way in which a flag changes; the rules stand in the order of management-api 3.7.
+    /// Changes a flag, as the only change of its transaction.
     pub(super) async fn change(
         &self,
         caller: &Caller,
         mut write: ProjectWrite,
         before: FeatureFlag,
-        mut update: Update,
+        update: Update,
     ) -> Result<ShownFlag> {
         let now = self.clock.now();
+        let after = self.changed(caller, &mut write, before, update, now).await?;
+        self.commit(write, now).await?;
+        self.shown(caller, after, now).await
+    }
+
+    /// The one way in which a flag changes; the rules stand in the order of management-api 3.7,
+    /// and nothing is written when one of them refuses.
+    pub(super) async fn changed(
+        &self,
+        caller: &Caller,
+        write: &mut ProjectWrite,
+        before: FeatureFlag,
+        mut update: Update,
+        now: DateTime<Utc>,
+    ) -> Result<FeatureFlag> {
         let sent_filters = update.body.contains_key("filters");
-        let conflict = self.resolve_conflicts(&write, &mut update.body, caller, &before).await;
-        let holder = KeyHolder::of(&write, &update.body).await?;
-        let facts = flag_rules::facts(&write, &update.body, &before, &holder).await?;
+        let conflict = self.resolve_conflicts(write, &mut update.body, caller, &before).await;
+        let holder = KeyHolder::of(write, &update.body).await?;
+        let facts = flag_rules::facts(write, &update.body, &before, &holder).await?;
         let wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?
             .keeping_spelling_of(&before, update.typed, &self.encryptor);
         let from_survey = wanted.is_from_survey();
         let mut after = wanted.apply(&before, update.method)?;
         flag_rules::check_contexts(&write.project, &after, Some(&before), from_survey)?;
-        Transition::between(&before, &after).check(&write, &before, &after).await?;
-        flag_rules::rekey(&write, &before, &mut after, update.body.contains_key("key")).await?;
+        Transition::between(&before, &after).check(write, &before, &after).await?;
+        flag_rules::rekey(write, &before, &mut after, update.body.contains_key("key")).await?;
         encrypted::seal(&mut after, Some(&before), sent_filters, &self.encryptor)?;
         flag_rules::strip_legacy(&mut after);
         conflict?;
         after.version = Some(before.version.unwrap_or(0) + 1);
         after.last_modified_by = write.user(caller.user_id).await?;
         after.updated_at = Some(now);
-        holder.make_way(&mut write, Some(before.id)).await?;
+        holder.make_way(write, Some(before.id)).await?;
         write.update_flag(&before, &after).await?;
-        usage_dashboard::retitle(&write, &before, &after).await?;
-        flag_log::update(&mut write, &before, &after, caller.user_id, now).await?;
-        self.commit(write, now).await?;
-        self.shown(caller, after, now).await
+        usage_dashboard::retitle(write, &before, &after).await?;
+        flag_log::update(write, &before, &after, caller.user_id, now).await?;
+        Ok(after)
     }
 
     /// Refuses a write that disagrees with somebody else's since, and lets go what it only echoes.

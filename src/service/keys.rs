@@ -10,7 +10,7 @@ use crate::{
     auth::{Secret, TokenKind},
     model::{
         api_key::{ApiKey, NewApiKey},
-        caller::{CredentialKind, Reach, Scope},
+        caller::{Caller, CredentialKind, Reach, Scope},
         error::{Error, Result},
         fields,
     },
@@ -92,6 +92,35 @@ impl Services {
         let key = keys::insert(&txn, new, now).await?;
         self.store.commit(txn).await?;
         Ok(CreatedKey { key, secret })
+    }
+
+    /// The operator as a caller of use-cases: everything, signed by this user, made when new, or
+    /// by the first.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for an odd mail address.
+    pub(crate) async fn operator(&self, email: Option<&str>) -> Result<Caller> {
+        let organization_id = self.organization().await?;
+        let email = email.map(check_email).transpose()?;
+        let txn = self.store.begin().await?;
+        let user_id = match email {
+            Some(email) => {
+                let now = self.clock.now();
+                Some(users::find_or_insert(&txn, organization_id, &email, now).await?)
+            }
+            None => users::first(&txn).await?,
+        };
+        self.store.commit(txn).await?;
+        Ok(Caller {
+            kind: CredentialKind::Personal,
+            // No stored key has this number.
+            credential_id: 0,
+            organization_id,
+            user_id,
+            reach: Reach::Organization,
+            scopes: vec!["*".into()],
+        })
     }
 
     /// Every key, oldest first, for the operator.

@@ -22,6 +22,7 @@ mod flag_log;
 mod flag_rules;
 pub(crate) mod flags;
 mod groups;
+pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 mod known;
@@ -37,10 +38,12 @@ pub(crate) mod status;
 pub(crate) mod test_evaluation;
 mod usage_dashboard;
 pub(crate) mod versions;
+pub(crate) mod watch;
 
 pub use enrichment::UsageSeen;
 use ingest::Ingestion;
 use rate_limits::{Limited, RateLimits};
+pub use watch::Watches;
 
 use crate::{
     clock::Clock,
@@ -61,6 +64,7 @@ pub struct Services {
     pub(crate) ingestion: Ingestion,
     limits: RateLimits,
     pub(crate) usage_seen: UsageSeen,
+    watches: Watches,
 }
 
 impl Services {
@@ -68,8 +72,15 @@ impl Services {
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
         let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
+        let watches = Watches::default();
         let (lists, limits) = (Lists::new(store.clone()), RateLimits::off());
-        Self { store, snapshots, lists, clock, encryptor, ingestion, limits, usage_seen }
+        Self { store, snapshots, lists, clock, encryptor, ingestion, limits, usage_seen, watches }
+    }
+
+    /// The same use-cases, with watches that end when these say so.
+    #[must_use]
+    pub fn with_watches(self, watches: Watches) -> Self {
+        Self { watches, ..self }
     }
 
     /// The same use-cases, with the documented rate limits.

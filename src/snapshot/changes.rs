@@ -36,7 +36,7 @@ pub fn follow(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let poll = poll(store.clone(), snapshots.clone());
+    let poll = poll(store.clone(), snapshots.clone(), authenticator.clone());
     tasks.spawn(stop.clone().run_until_cancelled_owned(poll));
     if store.is_postgres() {
         let listen = listen(store.clone(), snapshots.clone(), authenticator.clone());
@@ -44,12 +44,13 @@ pub fn follow(
     }
 }
 
-async fn poll(store: Store, snapshots: Snapshots) {
+async fn poll(store: Store, snapshots: Snapshots, authenticator: Authenticator) {
     let mut ticks = interval(if store.is_postgres() { POSTGRES_POLL } else { SQLITE_POLL });
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         catch_up(&store, &snapshots).await;
+        authenticator.review_leases().await;
     }
 }
 
@@ -106,7 +107,10 @@ async fn hear(store: &Store, snapshots: &Snapshots, authenticator: &Authenticato
     catch_up(store, snapshots).await;
     while let Some(announcement) = listener.next().await? {
         match announcement {
-            Announcement::Keys => authenticator.forget(),
+            Announcement::Keys => {
+                authenticator.forget();
+                authenticator.review_leases().await;
+            }
             Announcement::Revision { project_id, revision } => {
                 refresh(snapshots, project_id, revision).await;
             }

@@ -70,8 +70,7 @@ impl Snapshots {
     /// written, when the database is gone.
     pub(crate) async fn feed(&self, project_id: i64, form: Form) -> Result<Arc<Feed>> {
         self.get(project_id).await?;
-        let slot = self.held.load().by_id.get(&project_id).map(Arc::clone);
-        let slot = slot.ok_or_else(Error::not_found)?;
+        let slot = self.slot(project_id)?;
         let revision = || slot.state.load().project.revision;
         let cell = slot.feeds.cell(form);
         if let Some(feed) = cell.since(revision()) {

@@ -11,6 +11,8 @@ mod compile;
 mod feeds;
 pub(crate) mod lists;
 pub(crate) mod people;
+pub(crate) mod told;
+mod watched;
 
 use std::{
     collections::HashMap,
@@ -33,7 +35,7 @@ use crate::{
         error::{Error, Result},
         project::Project,
     },
-    store::Store,
+    store::{Store, changes::Changes},
 };
 
 /// One project as evaluation sees it, at one revision.
@@ -67,6 +69,15 @@ struct Slot {
     state: ArcSwap<ProjectSnapshot>,
     patching: Mutex<()>,
     feeds: feeds::Feeds,
+    watchers: watched::Watchers,
+}
+
+impl Slot {
+    /// The revision that all of it has come to.
+    fn revision(&self) -> i64 {
+        let snapshot = self.state.load().project.revision;
+        self.watchers.ledger().map_or(snapshot, |ledger| ledger.revision().min(snapshot))
+    }
 }
 
 impl Snapshots {
@@ -153,35 +164,58 @@ impl Snapshots {
         }
     }
 
-    /// Brings a project to `revision` or beyond. Cheap when it is there already.
+    /// Brings a project to `revision` or beyond, and tells its watchers. Cheap when it is there
+    /// already.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the database is; the state then stays as it was.
+    /// `Unavailable` when the database is; what could not be read stays as it was.
     pub async fn refresh(&self, project_id: i64, revision: i64) -> Result<()> {
-        let slot = self.held.load().by_id.get(&project_id).map(Arc::clone);
-        let Some(slot) = slot else { return self.get(project_id).await.map(|_| ()) };
+        let Ok(slot) = self.slot(project_id) else { return self.get(project_id).await.map(|_| ()) };
         let _patching = slot.patching.lock().await;
-        let before = slot.state.load_full();
-        if before.project.revision >= revision {
+        if slot.revision() >= revision {
             return Ok(());
         }
-        let changes = self.store.changes_since(project_id, before.project.revision).await?;
+        let patched = self.patch(&slot, project_id, revision).await?;
+        // Evaluation is current by now, whatever becomes of what watchers are told.
+        let kept = self.keep_ledger(&slot, patched).await;
+        slot.watchers.tell(slot.state.load().project.revision);
+        kept
+    }
+
+    /// Brings the snapshot to a revision. Answers what changed and since when, where that was
+    /// enough to know.
+    async fn patch(
+        &self,
+        slot: &Slot,
+        project_id: i64,
+        revision: i64,
+    ) -> Result<Option<(i64, Changes)>> {
+        let before = slot.state.load_full();
+        let from = before.project.revision;
+        if from >= revision {
+            return Ok(None);
+        }
+        let changes = self.store.changes_since(project_id, from).await?;
         let after = match changes.other {
             true => match self.store.project(project_id).await? {
                 Some(project) => compile::whole(&self.store, project).await?,
-                None => return Ok(()),
+                None => return Ok(None),
             },
             false => compile::patched(&self.store, &before, &changes, revision).await?,
         };
         slot.state.store(Arc::new(after));
-        Ok(())
+        Ok(Some((from, changes)))
     }
 
     /// The revision each held project is at.
     fn revisions(&self) -> HashMap<i64, i64> {
         let held = self.held.load();
-        held.by_id.iter().map(|(id, slot)| (*id, slot.state.load().project.revision)).collect()
+        held.by_id.iter().map(|(id, slot)| (*id, slot.revision())).collect()
+    }
+
+    fn slot(&self, project_id: i64) -> Result<Arc<Slot>> {
+        self.held.load().by_id.get(&project_id).map(Arc::clone).ok_or_else(Error::not_found)
     }
 
     async fn load(&self, project: Project) -> Result<Arc<ProjectSnapshot>> {
@@ -195,6 +229,7 @@ impl Snapshots {
             state: ArcSwap::new(Arc::clone(&snapshot)),
             patching: Mutex::default(),
             feeds: feeds::Feeds::default(),
+            watchers: watched::Watchers::new(snapshot.project.revision),
         };
         let mut held = Held::clone(&self.held.load());
         held.by_id.insert(id, Arc::new(slot));

@@ -54,17 +54,10 @@ impl ProjectWrite {
         now: DateTime<Utc>,
     ) -> Result<()> {
         rows.retain(|new| !new.changes.is_empty() || new.action != Action::Updated);
-        for rows in rows.chunks(ROWS) {
-            let rows = rows.iter().map(|new| self.row(new, user_id, now));
-            activity_log::Entity::insert_many(rows)
-                .exec_without_returning(&self.txn)
-                .await
-                .map_err(failure)?;
-        }
         if rows.is_empty() {
             return Ok(());
         }
-        self.activity_added += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        self.log_counted(&rows, user_id, now).await?;
         use feature_flag::Column;
         feature_flag::Entity::update_many()
             .col_expr(Column::ActivityCount, Expr::col(Column::ActivityCount).add(1))
@@ -74,6 +67,24 @@ impl ProjectWrite {
             .await
             .map(|_| ())
             .map_err(failure)
+    }
+
+    /// Writes rows that are already counted at their flags.
+    pub(super) async fn log_counted(
+        &mut self,
+        rows: &[NewActivity],
+        user_id: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        for rows in rows.chunks(ROWS) {
+            let rows = rows.iter().map(|new| self.row(new, user_id, now));
+            activity_log::Entity::insert_many(rows)
+                .exec_without_returning(&self.txn)
+                .await
+                .map_err(failure)?;
+        }
+        self.activity_added += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        Ok(())
     }
 
     fn row(

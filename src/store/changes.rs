@@ -24,13 +24,9 @@ pub(crate) struct Changes {
 impl Store {
     /// The changes after `revision`.
     pub(crate) async fn changes_since(&self, project_id: i64, revision: i64) -> Result<Changes> {
-        let rows: Vec<(i64, String, String)> = change_log::Entity::find()
+        let rows: Vec<Row> = change_log::Entity::find()
             .select_only()
-            .columns([
-                change_log::Column::Revision,
-                change_log::Column::Kind,
-                change_log::Column::ItemId,
-            ])
+            .columns(COLUMNS)
             .filter(change_log::Column::ProjectId.eq(project_id))
             .filter(change_log::Column::Revision.gt(revision))
             .order_by_asc(change_log::Column::Revision)
@@ -40,13 +36,42 @@ impl Store {
             .map_err(failure)?;
         Ok(collect(rows))
     }
+
+    /// The changes of the last `revisions` revisions up to `revision`, oldest first.
+    pub(crate) async fn recent_changes(
+        &self,
+        project_id: i64,
+        revision: i64,
+        revisions: i64,
+    ) -> Result<Vec<Changes>> {
+        let floor = (revision - revisions).max(0);
+        let rows: Vec<Row> = change_log::Entity::find()
+            .select_only()
+            .columns(COLUMNS)
+            .filter(change_log::Column::ProjectId.eq(project_id))
+            .filter(change_log::Column::Revision.gt(floor))
+            .filter(change_log::Column::Revision.lte(revision))
+            .order_by_asc(change_log::Column::Revision)
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        let steps = rows.chunk_by(|a, b| a.0 == b.0).map(|step| collect(step.to_vec()));
+        Ok(steps.collect())
+    }
 }
+
+/// A revision, the kind of what it changed, and the id of that.
+type Row = (i64, String, String);
+
+const COLUMNS: [change_log::Column; 3] =
+    [change_log::Column::Revision, change_log::Column::Kind, change_log::Column::ItemId];
 
 /// Beyond this many changed items, reading all anew is cheaper, and databases bound the number of values
 /// in a statement.
 const MOST_ITEMS: usize = 10_000;
 
-fn collect(rows: Vec<(i64, String, String)>) -> Changes {
+fn collect(rows: Vec<Row>) -> Changes {
     let mut changes = Changes::default();
     let (mut flags, mut cohorts) = (HashSet::new(), HashSet::new());
     for (revision, kind, item_id) in rows {

@@ -9,7 +9,9 @@ use sea_orm::{
 use serde_json::Value;
 
 use super::{
-    Store, cohorts,
+    Store,
+    among::among,
+    cohorts,
     entity::{cohort, feature_flag, project},
     failure, flag_links,
     flags::{bare, live},
@@ -38,17 +40,47 @@ impl Store {
         let types = groups::of_project(&txn, project_id).await?;
         let definitions = Definitions {
             project: projects::noun(row),
-            flags: flags(&txn, project_id).await?,
-            cohorts: trees(&txn, project_id).await?,
+            flags: flags(&txn, project_id, None).await?,
+            cohorts: trees(&txn, project_id, None).await?,
             group_types: types.into_iter().map(|kind| (kind.index.into(), kind.name)).collect(),
         };
         txn.commit().await.map_err(failure)?;
         Ok(Some(definitions))
     }
+
+    /// Those among some flags that others may know, as in [`Store::definitions_for_others`].
+    pub(crate) async fn flags_for_others(
+        &self,
+        project_id: i64,
+        ids: &[i64],
+    ) -> Result<Vec<FeatureFlag>> {
+        match ids {
+            [] => Ok(Vec::new()),
+            ids => flags(self.reader(), project_id, Some(ids)).await,
+        }
+    }
+
+    /// The trees of those among some cohorts that have one.
+    pub(crate) async fn cohort_trees(
+        &self,
+        project_id: i64,
+        ids: &[i64],
+    ) -> Result<BTreeMap<i64, Value>> {
+        match ids {
+            [] => Ok(BTreeMap::new()),
+            ids => trees(self.reader(), project_id, Some(ids)).await,
+        }
+    }
 }
 
-async fn flags(connection: &impl ConnectionTrait, project_id: i64) -> Result<Vec<FeatureFlag>> {
+async fn flags(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    ids: Option<&[i64]>,
+) -> Result<Vec<FeatureFlag>> {
+    let wanted = ids.map(|ids| among(connection, feature_flag::Column::Id, ids.iter().copied()));
     let rows = live(project_id)
+        .filter(Condition::all().add_option(wanted))
         .filter(feature_flag::Column::Internal.eq(false))
         .filter(
             Condition::any()
@@ -68,8 +100,14 @@ async fn flags(connection: &impl ConnectionTrait, project_id: i64) -> Result<Vec
 }
 
 /// The trees of the cohorts that have one.
-async fn trees(connection: &impl ConnectionTrait, project_id: i64) -> Result<BTreeMap<i64, Value>> {
+async fn trees(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    ids: Option<&[i64]>,
+) -> Result<BTreeMap<i64, Value>> {
+    let wanted = ids.map(|ids| among(connection, cohort::Column::Id, ids.iter().copied()));
     let rows = cohorts::live(project_id)
+        .filter(Condition::all().add_option(wanted))
         .filter(cohort::Column::IsStatic.eq(false))
         .all(connection)
         .await

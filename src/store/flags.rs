@@ -93,7 +93,8 @@ impl Store {
     }
 }
 
-fn of_project(project_id: i64) -> Select<feature_flag::Entity> {
+/// Flags, softly deleted ones included.
+pub(super) fn of_project(project_id: i64) -> Select<feature_flag::Entity> {
     feature_flag::Entity::find().filter(feature_flag::Column::ProjectId.eq(project_id))
 }
 

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::Expr,
 };
 use serde_json::Value;
 
@@ -19,7 +20,9 @@ use super::{
     project_write::Kind,
     stored_json,
 };
-use crate::model::{error::Result, flag_filter::FlagFilter, guards::Named, link::Link};
+use crate::model::{
+    activity::NewActivity, error::Result, flag_filter::FlagFilter, guards::Named, link::Link,
+};
 
 /// What a bulk operation needs to know of a flag.
 #[derive(Clone, Debug)]
@@ -39,7 +42,24 @@ impl Store {
         project_id: i64,
         ids: &[i64],
     ) -> Result<HashMap<i64, String>> {
-        let rows: Vec<(i64, String)> = flags::live(project_id)
+        self.keys_of(flags::live(project_id), ids).await
+    }
+
+    /// The keys of the flags among `ids`, softly deleted ones included.
+    pub(crate) async fn all_flag_keys(
+        &self,
+        project_id: i64,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, String>> {
+        self.keys_of(flags::of_project(project_id), ids).await
+    }
+
+    async fn keys_of(
+        &self,
+        flags: Select<feature_flag::Entity>,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, String>> {
+        let rows: Vec<(i64, String)> = flags
             .filter(among(self.reader(), Column::Id, ids.iter().copied()))
             .select_only()
             .columns([Column::Id, Column::Key])
@@ -147,26 +167,31 @@ impl ProjectWrite {
             .map_err(failure)
     }
 
-    /// Softly deletes live flags; `renamed` are those among them whose key makes way at once.
+    /// Softly deletes live flags, with a row each; `renamed` are those among them whose key makes
+    /// way at once. A flag is written once, its count of rows included: each time costs an entry in
+    /// every index.
     pub(crate) async fn delete_flags(
         &mut self,
-        ids: &[i64],
+        rows: &[NewActivity],
         renamed: &[i64],
         user_id: Option<i64>,
         now: DateTime<Utc>,
     ) -> Result<()> {
+        let ids = || rows.iter().map(|row| row.flag_id);
         feature_flag::Entity::update_many()
             .col_expr(Column::Deleted, Expr::value(true))
+            .col_expr(Column::ActivityCount, Expr::col(Column::ActivityCount).add(1))
             .col_expr(Column::LastModifiedById, Expr::value(user_id))
             .col_expr(Column::UpdatedAt, Expr::value(now))
             .filter(Column::ProjectId.eq(self.project.id))
-            .filter(among(&self.txn, Column::Id, ids.iter().copied()))
+            .filter(among(&self.txn, Column::Id, ids()))
             .exec(&self.txn)
             .await
             .map_err(failure)?;
-        self.flags_added -= i64::try_from(ids.len()).unwrap_or(i64::MAX);
-        ids.iter().for_each(|id| self.touch(Kind::Flag, *id, true));
-        self.rename_deleted(renamed).await
+        self.flags_added -= i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        ids().for_each(|id| self.touch(Kind::Flag, id, true));
+        self.rename_deleted(renamed).await?;
+        self.log_counted(rows, user_id, now).await
     }
 
     /// As [`crate::model::guards::deleted_key`] has it, for all at once.

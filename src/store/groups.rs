@@ -94,25 +94,45 @@ impl ProjectWrite {
         let stored = of_project(&self.txn, self.project.id).await?;
         let mut types: BTreeMap<String, i32> =
             stored.into_iter().map(|kind| (kind.name, kind.index)).collect();
-        let known = types.len();
         for name in names {
             let free = (0..MOST_GROUP_TYPES).find(|index| types.values().all(|used| used != index));
             let Some(index) = free.filter(|_| !types.contains_key(name)) else { continue };
-            let row = group_type::ActiveModel {
-                project_id: Set(self.project.id),
-                group_type_index: Set(index),
-                name: Set(name.to_owned()),
-            };
-            group_type::Entity::insert(row)
-                .exec_without_returning(&self.txn)
-                .await
-                .map_err(failure)?;
+            self.insert_group_type(name, index).await?;
             types.insert(name.to_owned(), index);
         }
-        if types.len() > known {
-            self.touch(Kind::Project, self.project.id, false);
-        }
         Ok(types)
+    }
+
+    /// The number of a group type, and whether it was made just now: at the preferred number where
+    /// that is free. `None` where there is no room for another.
+    pub(crate) async fn group_type(
+        &mut self,
+        name: &str,
+        preferred: Option<i32>,
+    ) -> Result<(Option<i32>, bool)> {
+        let stored = of_project(&self.txn, self.project.id).await?;
+        if let Some(known) = stored.iter().find(|kind| kind.name == name) {
+            return Ok((Some(known.index), false));
+        }
+        let is_free = |index: &i32| stored.iter().all(|kind| kind.index != *index);
+        let numbers = 0..MOST_GROUP_TYPES;
+        let preferred = preferred.filter(|index| numbers.contains(index) && is_free(index));
+        let Some(index) = preferred.or_else(|| numbers.clone().find(is_free)) else {
+            return Ok((None, false));
+        };
+        self.insert_group_type(name, index).await?;
+        Ok((Some(index), true))
+    }
+
+    async fn insert_group_type(&mut self, name: &str, index: i32) -> Result<()> {
+        let row = group_type::ActiveModel {
+            project_id: Set(self.project.id),
+            group_type_index: Set(index),
+            name: Set(name.to_owned()),
+        };
+        group_type::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(failure)?;
+        self.touch(Kind::Project, self.project.id, false);
+        Ok(())
     }
 }
 

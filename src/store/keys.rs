@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::{
     Store,
+    among::among,
     entity::{api_key, api_key_project},
     failure,
     listen::{Announcement, announce},
@@ -31,6 +32,14 @@ impl Store {
         let row = found.one(self.reader()).await.map_err(failure)?;
         let keys = with_projects(self.reader(), row.into_iter().collect()).await?;
         Ok(keys.into_iter().next())
+    }
+
+    /// The keys of these numbers, revoked and expired ones included. Like the revisions, they are
+    /// asked for where a busy pool is not waited for.
+    pub(crate) async fn keys_among(&self, ids: &[i64]) -> Result<Vec<ApiKey>> {
+        let wanted = among(&self.watch, api_key::Column::Id, ids.iter().copied());
+        let rows = api_key::Entity::find().filter(wanted).all(&self.watch).await;
+        with_projects(&self.watch, rows.map_err(failure)?).await
     }
 
     /// All keys of an organization, oldest first.

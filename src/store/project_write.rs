@@ -5,6 +5,8 @@
 //! (dependents, limits, unique keys) cannot be overtaken. Evaluation and
 //! ingestion never take this lock. Dropping the value takes everything back.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait,
@@ -25,7 +27,7 @@ use crate::model::{error::Result, project::Project};
 pub(super) const ROWS: usize = 2_000;
 
 /// What kind of thing a change is about, as the change log names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// A feature flag.
     Flag,
@@ -55,7 +57,8 @@ impl Kind {
 pub(crate) struct ProjectWrite {
     pub(crate) txn: DatabaseTransaction,
     pub(crate) project: Project,
-    changed: Vec<(Kind, i64, bool)>,
+    /// What changed, each once, and whether it is gone.
+    changed: BTreeMap<(Kind, i64), bool>,
     pub(super) flags_added: i64,
     pub(super) activity_added: i64,
 }
@@ -72,7 +75,7 @@ impl ProjectWrite {
         Ok(row.map(|row| Self {
             txn,
             project: projects::noun(row),
-            changed: Vec::new(),
+            changed: BTreeMap::new(),
             flags_added: 0,
             activity_added: 0,
         }))
@@ -80,7 +83,12 @@ impl ProjectWrite {
 
     /// Notes that evaluation must read an item anew, or forget it.
     pub(crate) fn touch(&mut self, kind: Kind, id: i64, deleted: bool) {
-        self.changed.push((kind, id, deleted));
+        self.changed.insert((kind, id), deleted);
+    }
+
+    /// How many live flags the project holds, those that this change adds included.
+    pub(crate) fn flag_count(&self) -> i64 {
+        self.project.flag_count + self.flags_added
     }
 
     /// Stores the project's settings.
@@ -133,7 +141,7 @@ impl ProjectWrite {
     }
 
     async fn write_change_log(&self, revision: i64, now: DateTime<Utc>) -> Result<()> {
-        let row = |(kind, id, deleted): &(Kind, i64, bool)| change_log::ActiveModel {
+        let row = |((kind, id), deleted): (&(Kind, i64), &bool)| change_log::ActiveModel {
             project_id: Set(self.project.id),
             revision: Set(revision),
             kind: Set(kind.as_str().to_owned()),
@@ -141,8 +149,9 @@ impl ProjectWrite {
             deleted: Set(*deleted),
             created_at: Set(now),
         };
-        for changed in self.changed.chunks(ROWS) {
-            change_log::Entity::insert_many(changed.iter().map(row))
+        let rows: Vec<_> = self.changed.iter().map(row).collect();
+        for rows in rows.chunks(ROWS) {
+            change_log::Entity::insert_many(rows.to_vec())
                 .exec_without_returning(&self.txn)
                 .await
                 .map_err(failure)?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::support::{
     cli::{Flagstaff, Running},
     events::{called, event, number, with_uuid},
-    migrated_postgres, sqlite_url,
+    http_client, migrated_postgres, sqlite_url,
 };
 
 const TOKEN: &str = "phc_0123456789012345678901234567890123456789";
@@ -39,7 +39,7 @@ fn batch(number: usize) -> Value {
 
 /// Sends batches at once; answers which were acknowledged when `enough` were, or all are through.
 async fn send(address: &str, batches: &[Value], enough: usize) -> BTreeSet<usize> {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = http_client().build().unwrap();
     let mut sending = JoinSet::new();
     for (number, batch) in batches.iter().enumerate() {
         let request = client.post(format!("http://{address}/batch/")).json(batch);

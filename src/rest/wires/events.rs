@@ -30,7 +30,7 @@ use crate::{
 use body::Envelope;
 
 /// The paths, without the last slash.
-pub(super) const PATHS: [&str; 8] =
+pub(in crate::rest) const PATHS: [&str; 8] =
     ["/batch", "/e", "/i/v0/e", "/capture", "/track", ENGAGE, V1, "/i/v0/ai/batch"];
 
 /// Where events need no name: they set person properties.

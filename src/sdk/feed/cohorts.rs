@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::properties;
-use crate::model::flag::FeatureFlag;
 
 /// Cohort trees by id.
 type Trees = BTreeMap<i64, Value>;
@@ -14,11 +13,15 @@ type Trees = BTreeMap<i64, Value>;
 /// Beyond this many alternatives a cohort is not simple any more.
 const MOST_ALTERNATIVES: usize = 20;
 
-/// The cohorts that flags refer to, and those which these refer to. One that is not described by
-/// a tree is left out: an SDK that finds it missing asks the service.
-pub(super) fn referenced<'a>(flags: &[FeatureFlag], trees: &'a Trees) -> BTreeMap<i64, &'a Value> {
-    let named = flags.iter().flat_map(|flag| properties(&flag.filters));
-    let mut pending: Vec<i64> = named.filter_map(cohort_id).collect();
+/// The cohorts that conditions name.
+pub(super) fn named(filters: &Value) -> impl Iterator<Item = i64> {
+    properties(filters).filter_map(cohort_id)
+}
+
+/// The cohorts of these ids, and those which they refer to. One that is not described by a tree
+/// is left out: an SDK that finds it missing asks the service.
+pub(super) fn referenced(named: impl Iterator<Item = i64>, trees: &Trees) -> BTreeMap<i64, &Value> {
+    let mut pending: Vec<i64> = named.collect();
     let mut found = BTreeMap::new();
     while let Some(id) = pending.pop() {
         if let Some(tree) = trees.get(&id)

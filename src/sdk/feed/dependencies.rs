@@ -1,7 +1,7 @@
 //! Names in each flag the flags that it reads, by key and in the order in
 //! which they have to be decided.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ pub(super) struct Chains<'a>(HashMap<i64, Node<'a>>);
 
 struct Node<'a> {
     key: &'a str,
-    /// Ids in the order of the filters; `None` for what is no id.
-    reads: Vec<Option<i64>>,
+    /// See [`reads`].
+    reads: Cow<'a, [Option<i64>]>,
 }
 
 /// How far a walk has come with a flag.
@@ -27,10 +27,14 @@ enum Mark {
 impl<'a> Chains<'a> {
     pub(super) fn of(flags: &'a [FeatureFlag]) -> Self {
         let node = |flag: &'a FeatureFlag| {
-            let reads = properties(&flag.filters).filter(|p| is_flag(p)).map(id).collect();
-            (flag.id, Node { key: &flag.key, reads })
+            (flag.id, Node { key: &flag.key, reads: reads(&flag.filters).into() })
         };
         Self(flags.iter().map(node).collect())
+    }
+
+    /// The same, of flags whose id, key and [`reads`] are known.
+    pub(super) fn known(flags: impl Iterator<Item = (i64, &'a str, &'a [Option<i64>])>) -> Self {
+        Self(flags.map(|(id, key, reads)| (id, Node { key, reads: reads.into() })).collect())
     }
 
     /// Puts keys in place of ids, with a `dependency_chain` beside each: the flags to decide
@@ -76,6 +80,11 @@ impl<'a> Chains<'a> {
             };
         }
     }
+}
+
+/// The flags that conditions read: ids in the order of the filters, `None` for what is no id.
+pub(super) fn reads(filters: &Value) -> Vec<Option<i64>> {
+    properties(filters).filter(|property| is_flag(property)).map(id).collect()
 }
 
 fn is_flag(property: &Value) -> bool {

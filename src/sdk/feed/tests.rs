@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::model::project::Project;
 
-fn flag(id: i64, key: &str, filters: Value) -> FeatureFlag {
+pub(super) fn flag(id: i64, key: &str, filters: Value) -> FeatureFlag {
     let fresh = FeatureFlag::fresh(1, key.into(), DateTime::UNIX_EPOCH);
     FeatureFlag { id, filters, ..fresh }
 }
@@ -26,7 +26,8 @@ fn project() -> Project {
     }
 }
 
-fn definitions(flags: Vec<FeatureFlag>, cohorts: &[(i64, Value)]) -> Definitions {
+/// Definitions at revision 3.
+pub(crate) fn definitions(flags: Vec<FeatureFlag>, cohorts: &[(i64, Value)]) -> Definitions {
     let group_types = BTreeMap::from([(0, "company".to_owned())]);
     Definitions {
         project: project(),
@@ -40,20 +41,20 @@ fn written(definitions: &Definitions, form: Form) -> Value {
     serde_json::from_slice(&write(definitions, form).unwrap()).unwrap()
 }
 
-fn on(properties: Value) -> Value {
+pub(super) fn on(properties: Value) -> Value {
     json!({"groups": [{"properties": properties, "rollout_percentage": 50, "variant": "a"}]})
 }
 
-fn reads(keys: &[&str]) -> Value {
+pub(super) fn reads(keys: &[&str]) -> Value {
     let property = |key: &&str| json!({"type": "flag", "key": key, "operator": "flag_evaluates_to", "value": true});
     on(keys.iter().map(property).collect())
 }
 
-fn plan(value: &str) -> Value {
+pub(super) fn plan(value: &str) -> Value {
     json!({"key": "plan", "type": "person", "operator": "exact", "value": value})
 }
 
-fn member(id: i64) -> Value {
+pub(super) fn member(id: i64) -> Value {
     json!({"key": "id", "type": "cohort", "value": id, "operator": "in"})
 }
 

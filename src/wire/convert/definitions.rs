@@ -19,21 +19,26 @@ use crate::{
 pub fn definitions(text: &[u8]) -> Result<(String, FeatureFlagDefinitions)> {
     let feed: Value = serde_json::from_slice(text).map_err(Error::internal)?;
     let text = String::from_utf8(text.to_vec()).map_err(Error::internal)?;
+    Ok((text, message(&feed)))
+}
+
+/// The messages of a parsed feed.
+pub(super) fn message(feed: &Value) -> FeatureFlagDefinitions {
     let entries = |name: &str| feed[name].as_object().into_iter().flatten();
     let name = |(index, name): (&String, &Value)| Some((index.clone(), name.as_str()?.to_owned()));
     let tree = |(id, tree): (&String, &Value)| Some((id.clone(), to_struct(tree.as_object()?)));
     let version = feed["property_matching_version"].as_i64();
-    let message = FeatureFlagDefinitions {
+    FeatureFlagDefinitions {
         flags: feed["flags"].as_array().into_iter().flatten().map(flag).collect(),
         group_type_mapping: entries("group_type_mapping").filter_map(name).collect(),
         cohorts: entries("cohorts").filter_map(tree).collect(),
         minimal_flag_called_events: feed["minimal_flag_called_events"].as_bool(),
         property_matching_version: version.and_then(|version| i32::try_from(version).ok()),
-    };
-    Ok((text, message))
+    }
 }
 
-fn flag(flag: &Value) -> FeatureFlagDefinition {
+/// One flag of a feed.
+pub(super) fn flag(flag: &Value) -> FeatureFlagDefinition {
     let text = |name: &str| flag[name].as_str().map(str::to_owned);
     let number = |name: &str| flag[name].as_i64();
     let contexts = flag["evaluation_contexts"].as_array().into_iter().flatten();

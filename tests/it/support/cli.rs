@@ -133,6 +133,11 @@ impl Running {
         given.unwrap_or_else(|| panic!("no {name} in {line}")).to_owned()
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it with SIGKILL, which gives it no time for anything.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -141,7 +146,7 @@ impl Running {
 
     /// Ends it as an orchestrator does, and gives its exit status and all of its output.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String, String) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let status = ended(&mut self.child);
         let stdout = self.stdout.take().unwrap().join().unwrap();

@@ -70,6 +70,12 @@ impl Service {
     }
 }
 
+/// Evaluation over any connection.
+pub(crate) fn bearing(channel: Channel, key: &str) -> EvaluationServiceClient<Authorized> {
+    let value = format!("Bearer {key}").parse().unwrap();
+    EvaluationServiceClient::new(InterceptedService::new(channel, Bearer(Some(value))))
+}
+
 pub(crate) fn keyed(key: &str) -> FeatureFlagInput {
     FeatureFlagInput { key: Some(key.into()), ..Default::default() }
 }

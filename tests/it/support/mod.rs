@@ -12,6 +12,8 @@ pub(crate) mod rest;
 pub(crate) mod rows;
 pub(crate) mod tried;
 pub(crate) mod usage;
+pub(crate) mod varied;
+pub(crate) mod watch;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -142,7 +144,7 @@ impl Service {
             token,
             secret,
             key,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: http_client().build().unwrap(),
             channel: channel.connect_lazy(),
             server,
             _home: home,
@@ -191,6 +193,13 @@ impl Service {
         let project: serde_json::Value = serde_json::from_str(&said).unwrap();
         (project["id"].as_i64().unwrap(), project["api_token"].as_str().unwrap().to_owned())
     }
+}
+
+/// A client over HTTP, to be finished. It could speak TLS, and is not built without knowing how.
+pub(crate) fn http_client() -> reqwest::ClientBuilder {
+    // The first test of the process installs it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
 }
 
 /// The settings of `serve`, read as the command line reads them.

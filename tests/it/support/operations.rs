@@ -18,7 +18,7 @@ use flagstaff::wire::v1::{
     ListMyFlagsRequest, ListPersonsRequest, ListProjectsRequest, ProjectInput,
     RemoveCohortMembersRequest, RestoreFeatureFlagVersionRequest, RevokeApiKeyRequest,
     TestEvaluationRequest, UnarchiveFeatureFlagRequest, UpdateCohortRequest,
-    UpdateFeatureFlagRequest, UpdateProjectRequest,
+    UpdateFeatureFlagRequest, UpdateProjectRequest, WatchFlagsRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -42,7 +42,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 94] = [
+pub(crate) const OPERATIONS: [Operation; 95] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -138,6 +138,7 @@ pub(crate) const OPERATIONS: [Operation; 94] = [
     needs("person:write", "IngestEvents"),
     needs("feature_flag:read", "GetLocalEvaluation"),
     needs("feature_flag:read", "GetFlagDefinitions"),
+    needs("feature_flag:read", "WatchFlags"),
 ];
 
 /// Whom and what the operations of the directory name, once [`Service::people`] made them.
@@ -151,7 +152,8 @@ const SECRET_OF_THE_FIRST: i64 = 1;
 impl Operation {
     /// Whether it opens to project tokens and secrets too.
     pub(crate) fn evaluates(self) -> bool {
-        self.name.starts_with("Evaluate") || self.name == "BatchEvaluateFlags"
+        self.name.starts_with("Evaluate")
+            || ["BatchEvaluateFlags", "WatchFlags"].contains(&self.name)
     }
 
     /// Whether it takes events, which is open to project tokens too.
@@ -414,6 +416,7 @@ impl Service {
                 let subjects = Vec::from_iter(subject);
                 call!(evaluation.batch_evaluate_flags(BatchEvaluateFlagsRequest { subjects }))
             }
+            "WatchFlags" => call!(evaluation.watch_flags(WatchFlagsRequest {})),
             "IngestEvents" => {
                 let mut ingestion = self.ingestion_as(key);
                 let event =

@@ -1,0 +1,256 @@
+//! The feed of definitions in parts, kept up with changes flag by flag.
+//!
+//! Watchers are told of each change at once, so the feed is not written anew
+//! for it: each flag's text is kept, and only those that a change can have
+//! altered are written again. That includes flags that read a changed one,
+//! since they name it by key. The texts are those of the whole feed, by the
+//! same code.
+//!
+//! What is read of a change may be newer than the revision it is read for,
+//! never older, and comes again with its own: so each flag that a step names is
+//! told, whether or not its text is another.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use super::{
+    Feed, cohorts,
+    dependencies::{self, Chains},
+    log::{Log, Missed, Step},
+    told,
+};
+use crate::model::{
+    definitions::Definitions,
+    error::{Error, Result},
+    flag::FeatureFlag,
+};
+
+/// What watchers are told, as JSON texts of the feed's parts.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// All there is.
+    Snapshot {
+        /// The feed, without its flags.
+        head: String,
+        /// Its flags, sorted by key.
+        flags: Vec<Arc<str>>,
+    },
+    /// What changed.
+    Delta {
+        /// The revision since which.
+        from: i64,
+        /// Flags that are new or changed, sorted by key.
+        upserted: Vec<Arc<str>>,
+        /// Flags that left the feed, with the keys they had.
+        removed: Vec<(i64, String)>,
+        /// The trees of the cohorts that these flags refer to.
+        cohorts: BTreeMap<i64, Value>,
+    },
+}
+
+/// What was read of a change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changed {
+    /// The revision that it led to.
+    pub(crate) revision: i64,
+    /// The flags that it is about.
+    pub(crate) flag_ids: Vec<i64>,
+    /// Those of them that belong in the feed.
+    pub(crate) flags: Vec<FeatureFlag>,
+    /// The cohorts that it is about.
+    pub(crate) cohort_ids: Vec<i64>,
+    /// The trees of those that have one.
+    pub(crate) trees: BTreeMap<i64, Value>,
+}
+
+/// A project's feed, and what changed in it lately.
+#[derive(Debug)]
+pub(crate) struct Book {
+    revision: i64,
+    property_matching_version: i32,
+    group_types: BTreeMap<i64, String>,
+    trees: BTreeMap<i64, Value>,
+    flags: HashMap<i64, Entry>,
+    log: Log,
+}
+
+/// One flag of the feed.
+#[derive(Debug)]
+struct Entry {
+    key: String,
+    reads: Vec<Option<i64>>,
+    cohorts: Vec<i64>,
+    text: Arc<str>,
+    /// Kept of those that read flags: they are written again when one of these changes.
+    source: Option<Box<FeatureFlag>>,
+}
+
+impl Book {
+    /// The feed as it is, and what is known of the time before.
+    pub(crate) fn new(definitions: Definitions, log: Log) -> Result<Self> {
+        let mut book = Self {
+            revision: definitions.project.revision,
+            property_matching_version: definitions.project.property_matching_version,
+            group_types: definitions.group_types,
+            trees: definitions.cohorts,
+            flags: HashMap::new(),
+            log,
+        };
+        book.write(definitions.flags, &HashSet::new())?;
+        Ok(book)
+    }
+
+    /// The revision that it is at.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Takes over what changed.
+    pub(crate) fn apply(&mut self, changed: Changed) -> Result<()> {
+        let mut step = Step {
+            revision: changed.revision,
+            whole: self.refers_to(&changed.cohort_ids),
+            ..Step::default()
+        };
+        let found: HashSet<i64> = changed.flags.iter().map(|flag| flag.id).collect();
+        for id in changed.flag_ids.iter().filter(|id| !found.contains(id)) {
+            step.gone.extend(self.flags.remove(id).map(|entry| (*id, entry.key)));
+        }
+        let affected = self.with_readers(changed.flag_ids.iter().copied());
+        self.write(changed.flags, &affected)?;
+        for id in &changed.cohort_ids {
+            self.trees.remove(id);
+        }
+        self.trees.extend(changed.trees);
+        step.whole |= self.refers_to(&changed.cohort_ids);
+        step.flag_ids = changed.flag_ids;
+        self.revision = changed.revision;
+        self.log.push(step);
+        Ok(())
+    }
+
+    /// Takes over all anew, after something other than flags and cohorts changed.
+    pub(crate) fn replace(&mut self, definitions: Definitions) -> Result<()> {
+        let mut log = self.log.clone();
+        let revision = definitions.project.revision;
+        log.push(Step { revision, whole: true, ..Step::default() });
+        *self = Self::new(definitions, log)?;
+        Ok(())
+    }
+
+    /// All there is.
+    pub(crate) fn whole(&self) -> Result<Event> {
+        let named = self.flags.values().flat_map(|entry| entry.cohorts.iter().copied());
+        let head = Feed {
+            flags: Vec::new(),
+            group_type_mapping: &self.group_types,
+            cohorts: cohorts::referenced(named, &self.trees),
+            minimal_flag_called_events: false,
+            property_matching_version: self.property_matching_version,
+        };
+        let head = serde_json::to_string(&head).map_err(Error::internal)?;
+        Ok(Event::Snapshot { head, flags: texts(self.flags.values().collect()) })
+    }
+
+    /// What changed after a revision; `None` where only the whole will do.
+    pub(crate) fn since(&self, from: i64) -> Option<Event> {
+        if from > self.revision {
+            return None;
+        }
+        let Missed { flag_ids, mut gone } = self.log.since(from)?;
+        let affected = self.with_readers(flag_ids.iter().copied());
+        let upserted: Vec<&Entry> = affected.iter().filter_map(|id| self.flags.get(id)).collect();
+        gone.retain(|id, _| !self.flags.contains_key(id));
+        let mut removed: Vec<_> = gone.into_iter().collect();
+        removed.sort_unstable();
+        let named = upserted.iter().flat_map(|entry| entry.cohorts.iter().copied());
+        let referenced = cohorts::referenced(named, &self.trees).into_iter();
+        let cohorts = referenced.map(|(id, tree)| (id, tree.clone())).collect();
+        Some(Event::Delta { from, upserted: texts(upserted), removed, cohorts })
+    }
+
+    /// Writes new flags, and those among `affected` again that read others.
+    fn write(&mut self, new: Vec<FeatureFlag>, affected: &HashSet<i64>) -> Result<()> {
+        let mut sources: HashMap<i64, Box<FeatureFlag>> =
+            new.into_iter().map(|flag| (flag.id, Box::new(flag))).collect();
+        for flag in sources.values() {
+            self.flags.insert(flag.id, Entry::unwritten(flag));
+        }
+        for id in affected {
+            let entry = self.flags.get_mut(id).filter(|_| !sources.contains_key(id));
+            let source = entry.and_then(|entry| entry.source.take());
+            sources.extend(source.map(|flag| (*id, flag)));
+        }
+        let is_reader = |flag: &FeatureFlag| !dependencies::reads(&flag.filters).is_empty();
+        let chains = match sources.values().any(|flag| is_reader(flag)) {
+            true => self.chains(),
+            false => Chains::of(&[]),
+        };
+        let mut texts = Vec::with_capacity(sources.len());
+        for flag in sources.values() {
+            let mut filters = flag.filters.clone();
+            chains.rewrite(flag.id, &mut filters);
+            texts.push(serde_json::to_string(&told(flag, filters)).map_err(Error::internal)?);
+        }
+        for ((id, flag), text) in sources.into_iter().zip(texts) {
+            let Some(entry) = self.flags.get_mut(&id) else { continue };
+            entry.text = text.into();
+            entry.source = (!entry.reads.is_empty()).then_some(flag);
+        }
+        Ok(())
+    }
+
+    fn chains(&self) -> Chains<'_> {
+        let known = self.flags.iter().map(|(id, entry)| (*id, &*entry.key, &*entry.reads));
+        Chains::known(known)
+    }
+
+    /// These flags, and all that read them, directly or through others.
+    fn with_readers(&self, ids: impl Iterator<Item = i64>) -> HashSet<i64> {
+        let mut readers: HashMap<i64, Vec<i64>> = HashMap::new();
+        for (id, entry) in &self.flags {
+            for read in entry.reads.iter().flatten() {
+                readers.entry(*read).or_default().push(*id);
+            }
+        }
+        let (mut found, mut pending) = (HashSet::new(), ids.collect::<Vec<_>>());
+        while let Some(id) = pending.pop() {
+            if found.insert(id) {
+                pending.extend(readers.get(&id).into_iter().flatten());
+            }
+        }
+        found
+    }
+
+    /// Whether some flag goes by one of these cohorts, directly or through others.
+    fn refers_to(&self, cohort_ids: &[i64]) -> bool {
+        let named = self.flags.values().flat_map(|entry| entry.cohorts.iter().copied());
+        let found = cohorts::referenced(named, &self.trees);
+        cohort_ids.iter().any(|id| found.contains_key(id))
+    }
+}
+
+impl Entry {
+    fn unwritten(flag: &FeatureFlag) -> Self {
+        Self {
+            key: flag.key.clone(),
+            reads: dependencies::reads(&flag.filters),
+            cohorts: cohorts::named(&flag.filters).collect(),
+            text: Arc::default(),
+            source: None,
+        }
+    }
+}
+
+/// Texts in the order of their flags' keys.
+fn texts(mut entries: Vec<&Entry>) -> Vec<Arc<str>> {
+    entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    entries.into_iter().map(|entry| Arc::clone(&entry.text)).collect()
+}
+
+#[cfg(test)]
+mod tests;

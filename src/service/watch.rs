@@ -1,0 +1,185 @@
+//! Follows a project for somebody who wants to hear of its changes.
+//!
+//! A [`Watch`] holds where its reader is, and nothing of what it missed: asked
+//! for the next event, it tells all that came since in one. What is told of
+//! definitions is shared by everybody who watches them (`snapshot::told`).
+
+mod places;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::places::{Place, Places};
+use super::Services;
+use crate::{
+    auth::{Lease, Leases},
+    model::{
+        caller::{Caller, CredentialKind},
+        error::{Error, Result},
+        project::ProjectRef,
+    },
+    snapshot::told::{Ledger, Told},
+};
+
+/// What all watches have in common. Cheap to clone; clones share.
+#[derive(Clone, Debug)]
+pub struct Watches {
+    heartbeat: Duration,
+    leases: Leases,
+    stop: CancellationToken,
+    places: Places,
+}
+
+/// How often a watcher hears from the service when nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+impl Default for Watches {
+    /// Watches that nothing ends.
+    fn default() -> Self {
+        Self::new(HEARTBEAT, Leases::default(), CancellationToken::new())
+    }
+}
+
+impl Watches {
+    /// Watches that hear from the service at least so often, and end at `stop`.
+    #[must_use]
+    pub fn new(heartbeat: Duration, leases: Leases, stop: CancellationToken) -> Self {
+        Self { heartbeat, leases, stop, places: Places::default() }
+    }
+}
+
+/// Somebody who watches a project.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// What definitions are told from; `None` for whoever hears of revisions alone.
+    ledger: Option<Arc<Ledger>>,
+    revision: watch::Receiver<i64>,
+    /// The revision that the reader has, once it has one.
+    position: Option<i64>,
+    /// Whether it was told anything yet.
+    greeted: bool,
+    stopping: bool,
+    heartbeat: Duration,
+    lease: Lease,
+    stop: CancellationToken,
+    _place: Place,
+}
+
+/// What a watcher hears.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Definitions changed, or this is how they are.
+    Told(Arc<Told>),
+    /// A revision was reached; what changed is not for this reader.
+    Noticed(i64),
+    /// Nothing happened; the reader is at this revision.
+    Nothing(i64),
+    /// The service stops; the reader is at this revision.
+    Stopping(i64),
+}
+
+impl Services {
+    /// Begins to watch a project, from the revision that the caller has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::evaluated`]; `Overloaded` when too many watch already; `Unavailable` when
+    /// only the database knows the definitions, and it is gone.
+    pub(crate) async fn watch(
+        &self,
+        caller: &Caller,
+        project: &ProjectRef,
+        from_revision: Option<i64>,
+    ) -> Result<Watch> {
+        let id = self.evaluated(caller, project).await?.project.id;
+        let place = self.watches.places.take(caller.kind)?;
+        // Taken before the ledger, so that no change falls between the two.
+        let revision = self.snapshots.revisions_of(id).await?;
+        let ledger = match caller.kind {
+            CredentialKind::ProjectToken => None,
+            CredentialKind::Personal | CredentialKind::ProjectSecret => {
+                Some(self.snapshots.ledger(id).await?)
+            }
+        };
+        Ok(Watch {
+            ledger,
+            revision,
+            position: from_revision,
+            greeted: false,
+            stopping: false,
+            heartbeat: self.watches.heartbeat,
+            lease: self.watches.leases.take(caller),
+            stop: self.watches.stop.clone(),
+            _place: place,
+        })
+    }
+}
+
+impl Watch {
+    /// The next event; waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Why the watch is over: `Unauthenticated` when the credential holds no more, `NotFound`
+    /// when the project is gone, `Unavailable` after the service said that it stops.
+    pub(crate) async fn next(&mut self) -> Result<Heard> {
+        if self.stopping {
+            return Err(Error::unavailable("the service stops").saying(STOPPING));
+        }
+        loop {
+            // A reader who always finds news comes to no wait, and is let go all the same.
+            self.lease.check()?;
+            if self.stop.is_cancelled() {
+                return Ok(self.stopped());
+            }
+            // Before the news is looked at, so that none is overlooked.
+            let newest = *self.revision.borrow_and_update();
+            if let Some(heard) = self.news(newest)? {
+                self.greeted = true;
+                return Ok(heard);
+            }
+            let at = self.position.unwrap_or(newest);
+            tokio::select! {
+                biased;
+                () = self.lease.ended() => {}
+                () = self.stop.cancelled() => {}
+                changed = timeout(self.heartbeat, self.revision.changed()) => match changed {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(Error::not_found()),
+                    Err(_) => return Ok(Heard::Nothing(at)),
+                },
+            }
+        }
+    }
+
+    /// Whether the end of the watch is the service's own.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    fn stopped(&mut self) -> Heard {
+        self.stopping = true;
+        Heard::Stopping(self.position.unwrap_or(*self.revision.borrow()))
+    }
+
+    /// What there is to be told at once.
+    fn news(&mut self, newest: i64) -> Result<Option<Heard>> {
+        let newest = self.ledger.as_ref().map_or(newest, |ledger| ledger.revision());
+        if self.position == Some(newest) {
+            return Ok((!self.greeted).then_some(Heard::Nothing(newest)));
+        }
+        let heard = match &self.ledger {
+            Some(ledger) => Heard::Told(ledger.told(self.position)?),
+            None => Heard::Noticed(newest),
+        };
+        self.position = match &heard {
+            Heard::Told(told) => Some(told.revision),
+            _ => Some(newest),
+        };
+        Ok(Some(heard))
+    }
+}
+
+const STOPPING: &str = "The service is stopping. Please watch again.";

@@ -1,0 +1,224 @@
+//! What a project's watchers are told, made once and shared by all of them.
+//!
+//! A watcher holds the revision it is at and, while it is being told
+//! something, that. So what a slow one costs does not grow with the changes it
+//! misses: when it reads again, it is told all of them in one. A snapshot that
+//! was overtaken is kept for those who are in the middle of it, within bounds.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    model::{
+        definitions::Definitions,
+        error::{Error, Result},
+    },
+    sdk::feed::book::{Book, Changed, Event},
+};
+
+/// How many different pasts are told apart; whoever missed anything else gets a snapshot.
+const MOST_PASTS: usize = 256;
+/// The most overtaken events that are kept for those in the middle of one.
+const MOST_OVERTAKEN: usize = 16;
+
+/// How an edge writes an event of a revision, in pieces.
+pub(crate) type Write = fn(i64, &Event) -> Result<Vec<Bytes>>;
+
+/// One event, as its readers share it.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The project's revision after it.
+    pub(crate) revision: i64,
+    /// As the edge wrote it; gone when too many others came after it.
+    pieces: ArcSwapOption<Vec<Bytes>>,
+    /// Until it is written.
+    event: tokio::sync::Mutex<Option<Event>>,
+}
+
+impl Told {
+    fn new(revision: i64, event: Event) -> Self {
+        let event = tokio::sync::Mutex::new(Some(event));
+        Self { revision, pieces: ArcSwapOption::empty(), event }
+    }
+
+    /// A piece of it, `None` after the last; written when first asked for, elsewhere than in the
+    /// caller's task, as it may be large.
+    ///
+    /// # Errors
+    ///
+    /// `Overloaded` for a reader so slow that it was not kept any longer.
+    pub(crate) async fn piece(&self, at: usize, write: Write) -> Result<Option<Bytes>> {
+        if let Some(pieces) = &*self.pieces.load() {
+            return Ok(pieces.get(at).cloned());
+        }
+        let mut unwritten = self.event.lock().await;
+        if let Some(event) = unwritten.take() {
+            let revision = self.revision;
+            let written = spawn_blocking(move || write(revision, &event)).await;
+            let pieces = written.map_err(Error::internal).flatten()?;
+            self.pieces.store(Some(Arc::new(pieces)));
+        }
+        match &*self.pieces.load() {
+            Some(pieces) => Ok(pieces.get(at).cloned()),
+            None => Err(Error::overloaded().saying(TOO_SLOW)),
+        }
+    }
+
+    fn let_go(&self) {
+        self.pieces.store(None);
+        // Locked only while it is being written, which is for a reader who is not slow.
+        if let Ok(mut event) = self.event.try_lock() {
+            *event = None;
+        }
+    }
+}
+
+const TOO_SLOW: &str = "This reader fell too far behind. Please watch again.";
+
+/// A project's definitions and what was told of them. Held by those who watch them.
+#[derive(Debug)]
+pub(crate) struct Ledger(Mutex<Pages>);
+
+#[derive(Debug)]
+struct Pages {
+    book: Book,
+    /// What leads to the book's revision: from a revision, or from nothing.
+    told: HashMap<Option<i64>, Arc<Told>>,
+    overtaken: VecDeque<Weak<Told>>,
+}
+
+impl Ledger {
+    pub(super) fn new(book: Book) -> Self {
+        let (told, overtaken) = (HashMap::new(), VecDeque::new());
+        Self(Mutex::new(Pages { book, told, overtaken }))
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The revision it is at.
+    pub(crate) fn revision(&self) -> i64 {
+        self.pages().book.revision()
+    }
+
+    /// What whoever is at a revision is to be told now: what it missed, or a snapshot where that
+    /// is not known.
+    pub(crate) fn told(&self, from: Option<i64>) -> Result<Arc<Told>> {
+        self.pages().told(from)
+    }
+
+    pub(super) fn apply(&self, changed: Changed) -> Result<()> {
+        let mut pages = self.pages();
+        pages.overtake();
+        pages.book.apply(changed)
+    }
+
+    pub(super) fn replace(&self, definitions: Definitions) -> Result<()> {
+        let mut pages = self.pages();
+        pages.overtake();
+        pages.book.replace(definitions)
+    }
+}
+
+impl Pages {
+    fn told(&mut self, from: Option<i64>) -> Result<Arc<Told>> {
+        if let Some(told) = self.told.get(&from) {
+            return Ok(Arc::clone(told));
+        }
+        let known = from.filter(|_| self.told.len() < MOST_PASTS);
+        let event = match (known.and_then(|from| self.book.since(from)), from) {
+            (Some(event), _) => event,
+            (None, Some(_)) => return self.told(None),
+            (None, None) => self.book.whole()?,
+        };
+        let told = Arc::new(Told::new(self.book.revision(), event));
+        self.told.insert(from, Arc::clone(&told));
+        Ok(told)
+    }
+
+    /// The book moves on: what was told leads to its revision no more.
+    fn overtake(&mut self) {
+        let told = self.told.drain().map(|(_, told)| told);
+        self.overtaken.extend(told.map(|told| Arc::downgrade(&told)));
+        self.overtaken.retain(|told| told.strong_count() > 0);
+        while self.overtaken.len() > MOST_OVERTAKEN {
+            let oldest = self.overtaken.pop_front().and_then(|told| told.upgrade());
+            oldest.inspect(|told| told.let_go());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::error::Code,
+        sdk::feed::{log::Log, tests::definitions},
+    };
+
+    /// At revision 3.
+    fn ledger() -> Ledger {
+        Ledger::new(Book::new(definitions(Vec::new(), &[]), Log::new(0)).unwrap())
+    }
+
+    fn step(ledger: &Ledger, revision: i64) {
+        ledger.apply(Changed { revision, ..Changed::default() }).unwrap();
+    }
+
+    /// Two pieces for every event.
+    fn write(revision: i64, _: &Event) -> Result<Vec<Bytes>> {
+        Ok([0, 1].map(|at| Bytes::from(format!("{revision}.{at}"))).into())
+    }
+
+    #[tokio::test]
+    async fn everybody_at_a_revision_is_told_the_same_event() {
+        let ledger = ledger();
+        step(&ledger, 4);
+        let told = |from| ledger.told(from).unwrap();
+        assert!(Arc::ptr_eq(&told(Some(3)), &told(Some(3))));
+        assert!(Arc::ptr_eq(&told(None), &told(Some(99))), "the future is told the whole");
+        assert!(!Arc::ptr_eq(&told(Some(3)), &told(None)));
+        let told = told(Some(3));
+        let pieces = futures::future::join_all((0..4).map(|at| told.piece(at, write))).await;
+        let pieces: Vec<_> = pieces.into_iter().map(Result::unwrap).collect();
+        assert_eq!(pieces, [Some("4.0".into()), Some("4.1".into()), None, None]);
+    }
+
+    #[tokio::test]
+    async fn what_was_overtaken_too_often_is_told_no_further() {
+        let ledger = ledger();
+        let mut held = Vec::new();
+        for revision in 4..40 {
+            let told = ledger.told(None).unwrap();
+            told.piece(0, write).await.unwrap();
+            held.push(told);
+            step(&ledger, revision);
+        }
+        let (gone, kept) = held.split_at(held.len() - MOST_OVERTAKEN);
+        for told in gone {
+            assert_eq!(told.piece(1, write).await.unwrap_err().code, Code::Overloaded);
+        }
+        for told in kept {
+            assert!(told.piece(1, write).await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_cannot_have_pasts_told_apart_without_end() {
+        let ledger = ledger();
+        for revision in 4..1_000 {
+            step(&ledger, revision);
+        }
+        for from in 0..999 {
+            ledger.told(Some(from)).unwrap();
+        }
+        assert!(ledger.pages().told.len() <= MOST_PASTS + 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! What watchers are told, as messages small enough to be sent one after the
+//! other while other streams of the connection have their turn.
+//!
+//! Definitions are read off the texts of the feed, as in
+//! [`definitions`](super::definitions()).
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    definitions::{flag, message},
+    values::to_struct,
+};
+use crate::{
+    model::error::{Error, Result},
+    sdk::feed::book::Event,
+    wire::v1::{
+        FeatureFlagDefinition, FlagsDelta, FlagsSnapshot, RemovedFlag, WatchFlagsResponse,
+        watch_flags_response,
+    },
+};
+
+/// What a message of a watch holds.
+pub use watch_flags_response::Event as WatchEvent;
+
+/// The size of texts from which on the rest goes into another message, in bytes.
+const PIECE: usize = 48 * 1024;
+
+/// One message of a watch.
+pub fn watched(revision: i64, event: WatchEvent) -> WatchFlagsResponse {
+    WatchFlagsResponse { revision, event: Some(event) }
+}
+
+/// The messages that tell an event of definitions, which leads to a revision.
+///
+/// # Errors
+///
+/// `Internal`, if its texts were no JSON.
+pub(crate) fn written(revision: i64, event: &Event) -> Result<Vec<WatchFlagsResponse>> {
+    match event {
+        Event::Snapshot { head, flags } => snapshot(revision, head, flags),
+        Event::Delta { from, upserted, removed, cohorts } => {
+            let tree =
+                |(id, tree): (&i64, &Value)| Some((id.to_string(), to_struct(tree.as_object()?)));
+            let gone = |(id, key): &(i64, String)| RemovedFlag { id: *id, key: key.clone() };
+            let mut first = FlagsDelta {
+                upserted: Vec::new(),
+                removed: removed.iter().map(gone).collect(),
+                cohorts: cohorts.iter().filter_map(tree).collect(),
+            };
+            let pieces = pieces(0, upserted)?;
+            let last = pieces.len() - 1;
+            let message = |(at, upserted)| {
+                let delta = FlagsDelta { upserted, ..std::mem::take(&mut first) };
+                // Whoever has a part of it is still where it was.
+                let reached = if at == last { revision } else { *from };
+                watched(reached, WatchEvent::Delta(delta))
+            };
+            Ok(pieces.into_iter().enumerate().map(message).collect())
+        }
+    }
+}
+
+fn snapshot(revision: i64, head: &str, flags: &[Arc<str>]) -> Result<Vec<WatchFlagsResponse>> {
+    let pieces = pieces(head.len(), flags)?;
+    let last = pieces.len() - 1;
+    let mut first = message(&serde_json::from_str(head).map_err(Error::internal)?);
+    let message = |(at, flags)| {
+        let mut definitions = std::mem::take(&mut first);
+        definitions.flags = flags;
+        let snapshot = FlagsSnapshot { definitions: Some(definitions), has_more: at < last };
+        watched(revision, WatchEvent::Snapshot(snapshot))
+    };
+    Ok(pieces.into_iter().enumerate().map(message).collect())
+}
+
+/// Flags in portions, of which the first has `taken` bytes already; at least one portion.
+fn pieces(taken: usize, texts: &[Arc<str>]) -> Result<Vec<Vec<FeatureFlagDefinition>>> {
+    let (mut pieces, mut size) = (vec![Vec::new()], taken);
+    for text in texts {
+        if size > 0 && size + text.len() > PIECE {
+            pieces.push(Vec::new());
+            size = 0;
+        }
+        size += text.len();
+        let definition = flag(&serde_json::from_str(text).map_err(Error::internal)?);
+        pieces.last_mut().expect("there is always one").push(definition);
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(count: usize, bytes: usize) -> Vec<Arc<str>> {
+        let text = |id| json!({"id": id, "key": format!("f{id}"), "name": "x".repeat(bytes)});
+        (0..count).map(|id| text(id).to_string().into()).collect()
+    }
+
+    #[test]
+    fn a_large_snapshot_comes_in_pieces_and_the_first_says_what_is_common_to_all() {
+        let head = json!({"flags": [], "group_type_mapping": {"0": "company"},
+            "property_matching_version": 2});
+        let event = Event::Snapshot { head: head.to_string(), flags: texts(10, 20_000) };
+        let messages = written(7, &event).unwrap();
+        let (mut ids, mut more) = (Vec::new(), Vec::new());
+        for (at, message) in messages.iter().enumerate() {
+            let Some(WatchEvent::Snapshot(piece)) = &message.event else { panic!("{message:?}") };
+            let definitions = piece.definitions.as_ref().unwrap();
+            assert_eq!(message.revision, 7);
+            assert_eq!(definitions.group_type_mapping.len(), usize::from(at == 0));
+            ids.extend(definitions.flags.iter().map(|flag| flag.id));
+            more.push(piece.has_more);
+        }
+        assert_eq!(ids, (0..10).collect::<Vec<_>>());
+        assert_eq!(more, [true, true, true, true, false]);
+    }
+
+    #[test]
+    fn a_delta_reaches_its_revision_with_its_last_piece() {
+        let event = |upserted| Event::Delta {
+            from: 3,
+            upserted,
+            removed: vec![(99, "gone".into())],
+            cohorts: [(5, json!({"type": "AND", "values": []}))].into(),
+        };
+        let told = |message: &WatchFlagsResponse| match &message.event {
+            Some(WatchEvent::Delta(delta)) => {
+                let sizes = (delta.upserted.len(), delta.removed.len(), delta.cohorts.len());
+                (message.revision, sizes)
+            }
+            other => panic!("{other:?}"),
+        };
+        let messages = |upserted| -> Vec<_> {
+            written(9, &event(upserted)).unwrap().iter().map(told).collect()
+        };
+        assert_eq!(messages(texts(5, 20_000)), [(3, (2, 1, 1)), (3, (2, 0, 0)), (9, (1, 0, 0))]);
+        assert_eq!(messages(Vec::new()), [(9, (0, 1, 1))]);
+    }
+}
