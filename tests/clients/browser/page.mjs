@@ -5,7 +5,8 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { delimiter, join } from 'node:path'
-import { RECORDED_URL, TOKEN, expect, until } from '../support/harness.mjs'
+import { isDeepStrictEqual } from 'node:util'
+import { RECORDED_URL, Recording, TOKEN, expect, until } from '../support/harness.mjs'
 
 const require = createRequire(`${process.env.CLIENT_ROOT}/`)
 const { chromium } = require('playwright-core')
@@ -31,16 +32,17 @@ export class Browser {
       response.writeHead(200, { 'content-type': type }).end(body)
     })
     await new Promise((listening) => browser.server.listen(0, '127.0.0.1', listening))
-    browser.site = `http://127.0.0.1:${browser.server.address().port}/`
+    browser.visitors = 0
     // A profile of its own comes with each launch, and goes with it.
     browser.chromium = await chromium.launch({ executablePath: onPath('chromium'), args: FLAGS })
     return browser
   }
 
-  /** Somebody who has never been there; whoever still is there goes. */
+  /** Somebody who has never been there, on a site of their own, which tells their requests from others'. */
   async visitor() {
     for (const context of this.chromium.contexts()) await context.close()
-    return new Visitor(this.site, await this.chromium.newContext())
+    const origin = `http://visitor-${++this.visitors}.localhost:${this.server.address().port}`
+    return new Visitor(origin, await this.chromium.newContext(), await Recording.begin())
   }
 
   async close() {
@@ -51,8 +53,18 @@ export class Browser {
 
 /** A person's browser: what it stores lasts from page to page. */
 class Visitor {
-  constructor(site, context) {
-    Object.assign(this, { site, context, complaints: [], unanswered: new Set() })
+  constructor(origin, context, recording) {
+    Object.assign(this, { origin, context, recording, complaints: [], unanswered: new Set() })
+  }
+
+  /** What the visitor's pages asked of the service at paths that start so; `wanted` narrows by field. */
+  async exchanges(path, wanted) {
+    const all = await this.recording.exchanges(path, wanted)
+    return all.filter((one) => one.request_headers.origin === this.origin)
+  }
+
+  async statuses(path, wanted) {
+    return (await this.exchanges(path, wanted)).map((one) => one.status)
   }
 
   /** Opens the page and starts the SDK there; done when it has flags, or is told that it gets none. */
@@ -64,7 +76,7 @@ class Visitor {
     this.page.on('pageerror', (error) => this.complaints.push(String(error)))
     this.page.on('request', (request) => this.unanswered.add(request))
     this.page.on('requestfinished', (request) => this.unanswered.delete(request))
-    await this.page.goto(this.site)
+    await this.page.goto(this.origin)
     await this.page.waitForFunction(() => window.posthog)
     const all = {
       api_host: RECORDED_URL,
@@ -72,8 +84,6 @@ class Visitor {
       opt_out_useragent_filter: true,
       // Events are sent as they come.
       request_batching: false,
-      // And none when a visitor is closed, which would be taken for the next one's.
-      capture_pageleave: false,
       disable_session_recording: true,
       disable_surveys: true,
       ...options,
@@ -81,15 +91,10 @@ class Visitor {
     await this.page.evaluate(([token, all]) => {
       window.loads = 0
       posthog.init(token, all)
-      posthog.onFeatureFlags(() => window.loads++)
+      posthog.onFeatureFlags(() => { window.loads++ })
     }, [token, all])
-    await this.loaded()
+    await this.page.waitForFunction(() => window.loads > 0)
     return this
-  }
-
-  /** Waits for flags to have been loaded so often. */
-  loaded(times = 1) {
-    return this.page.waitForFunction((times) => window.loads >= times, times)
   }
 
   /** Runs a function in the page. */
@@ -102,18 +107,22 @@ class Visitor {
     return this.run((keys) => Object.fromEntries(keys.map((key) => [key, posthog.getFeatureFlag(key)])), keys)
   }
 
-  /** Loads flags anew; done when they are there. */
-  async reload() {
-    const before = await this.run(() => window.loads)
-    await this.run(() => posthog.reloadFeatureFlags())
-    await this.loaded(before + 1)
+  /** Waits until the SDK says so of these flags: some load of theirs is under way. */
+  async become(wanted) {
+    const reached = async () => isDeepStrictEqual(await this.flags(...Object.keys(wanted)), wanted)
+    await until(`flags become ${JSON.stringify(wanted)}`, reached).catch(async (error) => {
+      expect(error.message, await this.flags(...Object.keys(wanted)), wanted)
+    })
   }
 
-  /** Logs in; done when the flags of the person are there. */
-  async identify(user, properties) {
-    const before = await this.run(() => window.loads)
-    await this.run(([user, properties]) => posthog.identify(user, properties), [user, properties])
-    await this.loaded(before + 1)
+  /** Loads flags anew. */
+  reload() {
+    return this.run(() => posthog.reloadFeatureFlags())
+  }
+
+  /** Logs in, which loads flags anew. */
+  identify(user, properties = {}) {
+    return this.run(([user, properties]) => posthog.identify(user, properties), [user, properties])
   }
 
   /** Leaves the page, as people do: by going elsewhere. What it sends then, nobody waits for. */

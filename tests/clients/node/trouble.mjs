@@ -44,11 +44,12 @@ export async function wrongToken() {
 
 export async function revokedKey() {
   await row('revoked key: polling backs off, local flags are kept', async () => {
-    const key = await newKey('to be revoked')
+    const label = `to be revoked, ${PROJECT}`
+    const key = await newKey(label)
     const [client, seen] = [await local(key), await Recording.begin()]
     expect('before', await locally(client, 'steady'), true)
     const keys = JSON.parse(await flagstaff('keys', 'list'))
-    await flagstaff('keys', 'revoke', String(keys.find((one) => one.label === 'to be revoked').id))
+    await flagstaff('keys', 'revoke', String(keys.find((one) => one.label === label).id))
     await until('the service refuses the key', async () => (await definitions(key)) === 401)
     await client.reloadFeatureFlags()
     expect('statuses', await seen.statuses('/flags/definitions'), [401])

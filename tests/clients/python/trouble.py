@@ -41,11 +41,12 @@ def wrong_token():
 
 def revoked_key():
     with row("revoked key: local flags are dropped, remote answers go on"):
-        key = new_key("to be revoked")
+        label = f"to be revoked, {PROJECT}"
+        key = new_key(label)
         client, seen = local(key), Recording()
         expect("before", locally(client, "steady"), True)
         keys = json.loads(flagstaff("keys", "list"))
-        flagstaff("keys", "revoke", str(next(one["id"] for one in keys if one["label"] == "to be revoked")))
+        flagstaff("keys", "revoke", str(next(one["id"] for one in keys if one["label"] == label)))
         until("the service refuses the key", lambda: definitions(key) == 401)
         client.load_feature_flags()
         expect("statuses", seen.statuses("/flags/definitions"), [401])
