@@ -1,12 +1,7 @@
-//! The layer in front of both edges: from a request's credential to an [`Identity`].
+//! In front of both edges: from a request's credential to an [`Identity`].
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
 
 use super::Authenticator;
@@ -37,24 +32,21 @@ impl Default for Identity {
     }
 }
 
-/// Puts an [`Identity`] into each request.
-pub async fn authenticate(
-    State(authenticator): State<Authenticator>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let token = bearer(request.headers()).or_else(|| query_key(request.uri()));
-    let identity = match token {
-        Some(token) => Identity(authenticator.caller(&token).await.map(Arc::new)),
-        None => Identity::default(),
-    };
-    request.extensions_mut().insert(identity);
-    next.run(request).await
+impl Authenticator {
+    /// Who is behind a request with these headers, sent to this place.
+    pub async fn identify(&self, headers: &HeaderMap, uri: &Uri) -> Identity {
+        let caller = match (bearer(headers), query_key(uri)) {
+            (Some(token), _) => self.caller(token).await,
+            (None, Some(token)) => self.caller(&token).await,
+            (None, None) => return Identity::default(),
+        };
+        Identity(caller)
+    }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<String> {
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The older place for a key (management-api 1.2).
@@ -75,8 +67,8 @@ mod tests {
     #[test]
     fn a_credential_is_found_in_the_header_or_the_query() {
         let headers = |value: &str| HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
-        assert_eq!(bearer(&headers("Bearer phx_1")).as_deref(), Some("phx_1"));
-        assert_eq!(bearer(&headers("bearer  phx_1 ")).as_deref(), Some("phx_1"));
+        assert_eq!(bearer(&headers("Bearer phx_1")), Some("phx_1"));
+        assert_eq!(bearer(&headers("bearer  phx_1 ")), Some("phx_1"));
         assert_eq!(bearer(&headers("Basic abc")), None);
         assert_eq!(bearer(&HeaderMap::new()), None);
         let uri = "/api/projects/1/?limit=1&personal_api_key=phx_2".parse().unwrap();

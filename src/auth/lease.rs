@@ -58,7 +58,7 @@ impl Leases {
     /// Ends the leases of those among `ids` whose key does not hold at `now`, or is gone.
     pub(super) fn review(&self, ids: &[i64], keys: &[ApiKey], now: DateTime<Utc>) {
         let verdict = |id: &i64| match keys.iter().find(|key| key.id == *id) {
-            Some(key) => key.caller(now).map(drop),
+            Some(key) => key.require_valid(now),
             None => Err(Error::authentication_failed("Invalid API key.")),
         };
         let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_lease_ends_with_its_key_and_only_then() {
         let (leases, now) = (Leases::default(), DateTime::UNIX_EPOCH);
-        let take = |id: i64| leases.take(&key(id).caller(now).unwrap());
+        let take = |id: i64| leases.take(&key(id).caller());
         let (kept, revoked, expired, gone) = (take(1), take(2), take(3), take(4));
         let also = take(2);
         drop(take(5));
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_public_token_is_not_looked_at() {
         let leases = Leases::default();
-        let caller = key(1).caller(DateTime::UNIX_EPOCH).unwrap();
+        let caller = key(1).caller();
         let _lease = leases.take(&Caller { kind: CredentialKind::ProjectToken, ..caller });
         assert_eq!(leases.key_ids(), [0; 0]);
     }

@@ -1,8 +1,8 @@
 //! Decides who is calling.
 //!
-//! One layer serves both edges: it reads the credential of a request, finds
-//! out whose it is, and leaves an [`Identity`] in the request's extensions. It
-//! never answers itself, since some paths need no credential: the operation
+//! One [`Authenticator`] serves both edges: it reads the credential of a request
+//! and finds out whose it is; the server leaves the [`Identity`] in the request's
+//! extensions. It never answers itself, since some paths need no credential: the operation
 //! asks for the [`Caller`] when it needs one, and checks scopes in its use-case.
 
 mod layer;
@@ -12,11 +12,13 @@ mod secret;
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use foldhash::fast::RandomState;
 use moka::sync::Cache;
 use tokio::time::timeout;
 
-pub use layer::{Identity, authenticate};
+pub use layer::Identity;
 pub use lease::{Lease, Leases};
+use secret::TokenHash;
 pub use secret::{Secret, TokenKind};
 
 use crate::{
@@ -47,13 +49,14 @@ pub struct Authenticator {
     store: Store,
     snapshots: Snapshots,
     clock: Clock,
-    known: Cache<String, Arc<Known>>,
+    known: Cache<TokenHash, Arc<Known>, RandomState>,
     leases: Leases,
 }
 
 #[derive(Debug)]
 struct Known {
     key: ApiKey,
+    caller: Arc<Caller>,
     read_at: DateTime<Utc>,
 }
 
@@ -61,7 +64,11 @@ impl Authenticator {
     /// Knows nobody yet.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock) -> Self {
-        let known = Cache::builder().max_capacity(MOST_KEPT).time_to_live(KEPT).build();
+        // What is hashed here is a hash already, which nobody can choose.
+        let known = Cache::builder()
+            .max_capacity(MOST_KEPT)
+            .time_to_live(KEPT)
+            .build_with_hasher(RandomState::default());
         Self { store, snapshots, clock, known, leases: Leases::default() }
     }
 
@@ -96,9 +103,9 @@ impl Authenticator {
     ///
     /// `Unauthenticated` for one that is unknown, revoked or expired; `Unavailable` when
     /// only the database could tell, and it is gone.
-    pub async fn caller(&self, token: &str) -> Result<Caller> {
+    pub async fn caller(&self, token: &str) -> Result<Arc<Caller>> {
         match TokenKind::of(token) {
-            Some(TokenKind::Project) => self.project(token).await,
+            Some(TokenKind::Project) => self.project(token).await.map(Arc::new),
             Some(TokenKind::Personal | TokenKind::ProjectSecret) => self.key(token).await,
             None => Err(Error::authentication_failed("Invalid API key.")),
         }
@@ -106,7 +113,8 @@ impl Authenticator {
 
     async fn project(&self, token: &str) -> Result<Caller> {
         let unknown = || Error::authentication_failed("Invalid project token.");
-        let project = self.snapshots.project_of_token(token).await?.ok_or_else(unknown)?;
+        let snapshot = self.snapshots.of_token(token).await?.ok_or_else(unknown)?;
+        let project = &snapshot.project;
         Ok(Caller {
             kind: CredentialKind::ProjectToken,
             credential_id: project.id,
@@ -117,42 +125,44 @@ impl Authenticator {
         })
     }
 
-    async fn key(&self, token: &str) -> Result<Caller> {
+    async fn key(&self, token: &str) -> Result<Arc<Caller>> {
         let now = self.clock.now();
-        let hash = secret::hash(token);
-        let known = self.known.get(&hash);
-        let key = match known {
-            Some(known) if now - known.read_at < FRESH => known.key.clone(),
-            stale => self.read(&hash, stale, now).await?,
+        let hash = secret::digest(token);
+        let known = match self.known.get(&hash) {
+            Some(known) if now - known.read_at < FRESH => known,
+            stale => self.read(hash, stale, now).await?,
         };
-        key.caller(now)
+        known.key.require_valid(now)?;
+        Ok(Arc::clone(&known.caller))
     }
 
     /// Reads a key anew; with the database gone, what was known of it still counts.
     async fn read(
         &self,
-        hash: &str,
+        hash: TokenHash,
         stale: Option<Arc<Known>>,
         now: DateTime<Utc>,
-    ) -> Result<ApiKey> {
+    ) -> Result<Arc<Known>> {
+        let text = hex::encode(hash);
         let asked = match &stale {
             // Who is known need not wait for a database that is gone or slow.
             Some(_) if self.store.reachability().is_lost() => Err(Error::unavailable("not asked")),
-            Some(_) => timeout(PATIENCE, self.store.key_by_hash(hash))
+            Some(_) => timeout(PATIENCE, self.store.key_by_hash(&text))
                 .await
                 .unwrap_or_else(|late| Err(Error::unavailable(late))),
-            None => self.store.key_by_hash(hash).await,
+            None => self.store.key_by_hash(&text).await,
         };
         match (asked, stale) {
             (Ok(Some(key)), _) => {
                 self.note_use(&key, now);
-                let known = Known { key: key.clone(), read_at: now };
-                self.known.insert(hash.to_owned(), Arc::new(known));
-                Ok(key)
+                let caller = Arc::new(key.caller());
+                let known = Arc::new(Known { key, caller, read_at: now });
+                self.known.insert(hash, Arc::clone(&known));
+                Ok(known)
             }
             (Ok(None), _) => Err(Error::authentication_failed("Invalid API key.")),
             // Not inserted anew, so that trust without asking has an end.
-            (Err(error), Some(known)) if error.code == Code::Unavailable => Ok(known.key.clone()),
+            (Err(error), Some(known)) if error.code == Code::Unavailable => Ok(known),
             (Err(error), _) => Err(error),
         }
     }

@@ -77,10 +77,10 @@ impl Secret {
         &self.0
     }
 
-    /// What is stored of it.
+    /// What is stored of it: SHA-256, in hex.
     #[must_use]
     pub fn hash(&self) -> String {
-        hash(&self.0)
+        hex::encode(digest(&self.0))
     }
 
     /// Enough to recognise it by, too little to use: `phx_…wxyz`.
@@ -96,10 +96,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// SHA-256 in hex. Looking a hash up by equality tells an attacker nothing of the
-/// token, so comparing it needs no constant time of its own.
-pub(super) fn hash(token: &str) -> String {
-    hex::encode(Sha256::digest(token.as_bytes()))
+/// SHA-256 of a token.
+pub(super) type TokenHash = [u8; 32];
+
+/// The hash that a credential is known by. Looking it up by equality tells an attacker nothing of
+/// the token, so comparing it needs no constant time of its own.
+pub(super) fn digest(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub(super) async fn run(eval: Eval, database_url: &str) -> Result<ExitCode, Fail
         ..Asked::default()
     };
     let outcome = services
-        .evaluate_one(&snapshot, &key, &asked, &Scene::default())
+        .evaluate_one(&snapshot, key.clone(), &asked, &Scene::default())
         .await
         .ok_or_else(|| missing(format!("active flag `{key}` in project {project}")))?;
     println!(

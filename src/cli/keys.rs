@@ -96,7 +96,7 @@ pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, F
             }
         }
     }
-    services.store.close().await;
+    services.store.clone().close().await;
     Ok(ExitCode::SUCCESS)
 }
 

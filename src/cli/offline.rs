@@ -154,7 +154,7 @@ fn evaluated(
     };
     let stamp = Stamp { request_id: Uuid::new_v4(), evaluated_at: now.timestamp_millis() };
     let answer = Answer { shape: Shape::V2, evaluation: &evaluation, stamp, config: None };
-    serde_json::to_writer(output, &answer)?;
+    output.write_all(&answer.to_json())?;
     Ok(Ok(()))
 }
 

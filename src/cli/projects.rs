@@ -50,6 +50,6 @@ pub(super) async fn run(command: Projects, database_url: &str) -> Result<ExitCod
             println!("{}", shown.collect::<Value>());
         }
     }
-    services.store.close().await;
+    services.store.clone().close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,16 @@
-//! `EvaluationService`: what flags are for a subject.
+//! `EvaluationService`: what flags are for a subject. Those calls whose
+//! answers hold flags are served by `direct`.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::Value;
 use tonic::{Request, Response, Status, codegen::BoxStream};
 use uuid::Uuid;
 
-use super::{Grpc, OverWeb, caller, framed, project, required, watch};
+use super::{Answer, Grpc, OverWeb, caller, framed, project, required, watch};
 use crate::{
-    engine::{Evaluation, Outcome, Properties, RequestRuntime},
+    engine::{Evaluation, Properties, RequestRuntime},
     model::error::{Error, Result},
     sdk::feed::Form,
     service::{
@@ -17,85 +18,18 @@ use crate::{
         evaluation::{self, Asked, Scene},
     },
     wire::{
-        convert::{object_from_struct, timestamp},
+        convert::object_from_struct,
         v1::{
-            BatchEvaluateFlagsRequest, BatchEvaluateFlagsResponse, EvaluateFlagRequest,
-            EvaluateFlagResponse, EvaluateFlagsRequest, EvaluateFlagsResponse, EvaluatedFlag,
-            EvaluationReason, EvaluationSubject, FlagMetadata, GetFlagDefinitionsRequest,
-            GetFlagDefinitionsResponse, WatchFlagsRequest, WatchFlagsResponse,
-            evaluation_service_server::EvaluationService,
+            BatchEvaluateFlagsRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
+            EvaluationSubject, GetFlagDefinitionsRequest, GetFlagDefinitionsResponse,
+            WatchFlagsRequest, WatchFlagsResponse, evaluation_service_server::EvaluationService,
         },
+        written::{self, Stamp, Written},
     },
 };
 
 #[tonic::async_trait]
 impl EvaluationService for Grpc {
-    async fn evaluate_flags(
-        &self,
-        request: Request<EvaluateFlagsRequest>,
-    ) -> Result<Response<EvaluateFlagsResponse>, Status> {
-        let (caller, implied) = (caller(&request)?, implied_runtime(&request));
-        let request_id = request_id(&request);
-        let request = request.into_inner();
-        let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
-        let asked = asked(required(request.subject, "subject")?)?;
-        let scene = Scene {
-            flag_keys: (!request.flag_keys.is_empty()).then_some(request.flag_keys),
-            only_sent_properties: request.only_use_override_person_properties,
-            ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
-        };
-        let evaluation = self.0.evaluate(&snapshot, &asked, &scene).await;
-        Ok(Response::new(EvaluateFlagsResponse {
-            errors_while_computing_flags: evaluation.errors_while_computing,
-            flags: by_key(evaluation),
-            request_id: request_id.to_string(),
-            evaluated_at: Some(timestamp(self.0.clock.now())),
-            quota_limited: Vec::new(),
-        }))
-    }
-
-    async fn batch_evaluate_flags(
-        &self,
-        request: Request<BatchEvaluateFlagsRequest>,
-    ) -> Result<Response<BoxStream<BatchEvaluateFlagsResponse>>, Status> {
-        let (caller, implied) = (caller(&request)?, implied_runtime(&request));
-        let request_id = request_id(&request).to_string();
-        let request = request.into_inner();
-        let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
-        let scene = Scene {
-            flag_keys: (!request.flag_keys.is_empty()).then_some(request.flag_keys),
-            only_sent_properties: request.only_use_override_person_properties,
-            ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
-        };
-        let subjects = request.subjects.into_iter().map(asked).collect::<Result<_>>()?;
-        let batch = self.0.batch(snapshot, subjects, scene)?;
-        Ok(Response::new(futures::stream::unfold((batch, request_id), answered).boxed()))
-    }
-
-    async fn evaluate_flag(
-        &self,
-        request: Request<EvaluateFlagRequest>,
-    ) -> Result<Response<EvaluateFlagResponse>, Status> {
-        let (caller, implied) = (caller(&request)?, implied_runtime(&request));
-        let request_id = request_id(&request);
-        let request = request.into_inner();
-        let snapshot = self.0.evaluated(&caller, &project(&request.project_id)?).await?;
-        let asked = asked(required(request.subject, "subject")?)?;
-        let scene = Scene {
-            only_sent_properties: request.only_use_override_person_properties,
-            ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
-        };
-        if request.flag_key.is_empty() {
-            return Err(Error::field("flag_key", "required", "This field is required.").into());
-        }
-        let outcome = self.0.evaluate_one(&snapshot, &request.flag_key, &asked, &scene).await;
-        Ok(Response::new(EvaluateFlagResponse {
-            flag: Some(evaluated(outcome.ok_or_else(Error::not_found)?)),
-            request_id: request_id.to_string(),
-            evaluated_at: Some(timestamp(self.0.clock.now())),
-        }))
-    }
-
     async fn watch_flags(
         &self,
         request: Request<WatchFlagsRequest>,
@@ -118,22 +52,76 @@ impl EvaluationService for Grpc {
     }
 }
 
+pub(super) async fn flags(
+    grpc: Arc<Grpc>,
+    request: Request<EvaluateFlagsRequest>,
+) -> Answer<Written> {
+    let Grpc(services) = &*grpc;
+    let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+    let request_id = request_id(&request);
+    let request = request.into_inner();
+    let snapshot = services.evaluated(&caller, &project(&request.project_id)?).await?;
+    let asked = asked(required(request.subject, "subject")?)?;
+    let scene = Scene {
+        flag_keys: (!request.flag_keys.is_empty()).then_some(request.flag_keys),
+        only_sent_properties: request.only_use_override_person_properties,
+        ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
+    };
+    let evaluation = services.evaluate(&snapshot, &asked, &scene).await;
+    let stamp = Stamp { request_id, evaluated_at: services.clock.now() };
+    Ok(Response::new(written::flags(&evaluation, stamp)))
+}
+
+pub(super) async fn flag(
+    grpc: Arc<Grpc>,
+    request: Request<EvaluateFlagRequest>,
+) -> Answer<Written> {
+    let Grpc(services) = &*grpc;
+    let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+    let request_id = request_id(&request);
+    let request = request.into_inner();
+    let snapshot = services.evaluated(&caller, &project(&request.project_id)?).await?;
+    let asked = asked(required(request.subject, "subject")?)?;
+    let scene = Scene {
+        only_sent_properties: request.only_use_override_person_properties,
+        ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
+    };
+    if request.flag_key.is_empty() {
+        return Err(Error::field("flag_key", "required", "This field is required.").into());
+    }
+    let outcome = services.evaluate_one(&snapshot, request.flag_key, &asked, &scene).await;
+    let stamp = Stamp { request_id, evaluated_at: services.clock.now() };
+    Ok(Response::new(written::flag(&outcome.ok_or_else(Error::not_found)?, stamp)))
+}
+
+pub(super) async fn batch(
+    grpc: Arc<Grpc>,
+    request: Request<BatchEvaluateFlagsRequest>,
+) -> Answer<BoxStream<Written>> {
+    let Grpc(services) = &*grpc;
+    let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+    let request_id = request_id(&request);
+    let request = request.into_inner();
+    let snapshot = services.evaluated(&caller, &project(&request.project_id)?).await?;
+    let scene = Scene {
+        flag_keys: (!request.flag_keys.is_empty()).then_some(request.flag_keys),
+        only_sent_properties: request.only_use_override_person_properties,
+        ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
+    };
+    let subjects = request.subjects.into_iter().map(asked).collect::<Result<_>>()?;
+    let batch = services.batch(snapshot, subjects, scene)?;
+    Ok(Response::new(futures::stream::unfold((batch, request_id), answered).boxed()))
+}
+
 /// The next answer of a batch, evaluated when the caller has room for it.
 async fn answered(
-    (mut batch, request_id): (Batch, String),
-) -> Option<(Result<BatchEvaluateFlagsResponse, Status>, (Batch, String))> {
-    let answer =
-        |at: usize, asked: &Asked, evaluation: Evaluation<'_>| BatchEvaluateFlagsResponse {
-            index: i32::try_from(at).unwrap_or(i32::MAX),
-            distinct_id: asked.distinct_id.clone(),
-            errors_while_computing_flags: evaluation.errors_while_computing,
-            flags: by_key(evaluation),
-            request_id: request_id.clone(),
-            evaluated_at: None,
-            quota_limited: Vec::new(),
-        };
-    let mut answer = batch.next(answer).await?;
-    answer.evaluated_at = Some(timestamp(batch.now()));
+    (mut batch, request_id): (Batch, Uuid),
+) -> Option<(Result<Written, Status>, (Batch, Uuid))> {
+    let stamp = Stamp { request_id, evaluated_at: batch.now() };
+    let answer = |at: usize, asked: &Asked, evaluation: Evaluation<'_>| {
+        written::of_batch(at, &asked.distinct_id, &evaluation, stamp)
+    };
+    let answer = batch.next(answer).await?;
     Some((Ok(answer), (batch, request_id)))
 }
 
@@ -170,31 +158,4 @@ fn asked(subject: EvaluationSubject) -> Result<Asked> {
         groups: subject.groups.into_iter().map(|(kind, key)| (kind, key.into())).collect(),
         group_properties: group_properties.collect::<Result<Properties>>()?,
     })
-}
-
-fn by_key(evaluation: Evaluation<'_>) -> BTreeMap<String, EvaluatedFlag> {
-    let flag = |outcome: Outcome<'_>| (outcome.flag.key().to_owned(), evaluated(outcome));
-    evaluation.outcomes.into_iter().map(flag).collect()
-}
-
-fn evaluated(outcome: Outcome<'_>) -> EvaluatedFlag {
-    let flag = outcome.flag;
-    EvaluatedFlag {
-        key: flag.key().to_owned(),
-        enabled: outcome.enabled,
-        variant: outcome.variant.map(str::to_owned),
-        reason: Some(EvaluationReason {
-            code: outcome.reason.code().to_owned(),
-            condition_index: outcome.condition_index.and_then(|index| i32::try_from(index).ok()),
-            description: outcome.description().into_owned(),
-        }),
-        metadata: Some(FlagMetadata {
-            id: flag.id(),
-            version: flag.version().unwrap_or_default(),
-            description: None,
-            payload: outcome.payload.map(str::to_owned),
-            has_experiment: flag.has_experiment(),
-        }),
-        failed: outcome.failed,
-    }
 }

@@ -8,6 +8,7 @@ mod activity;
 mod bulk;
 mod deadline;
 mod definitions;
+mod direct;
 mod directory;
 mod evaluation;
 mod feature_flags;
@@ -31,6 +32,7 @@ use tonic::{
 use tonic_health::server::HealthReporter;
 
 pub use deadline::DeadlineLayer;
+use direct::Direct;
 
 use crate::{
     auth::Identity,
@@ -93,7 +95,11 @@ pub async fn routes(services: Services, limits: Limits, health: &HealthReporter)
     let evaluation = served!(EvaluationServiceServer, limits.message_bytes);
     let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
     Routes::new(served!(FeatureFlagServiceServer, limits.message_bytes))
-        .add_service(framed::FramedLayer.named_layer(evaluation))
+        .add_service(Direct::new(
+            grpc.clone(),
+            framed::FramedLayer.named_layer(evaluation),
+            limits.message_bytes,
+        ))
         .add_service(served!(DirectoryServiceServer, limits.message_bytes))
         .add_service(served!(IngestServiceServer, limits.ingestion_bytes))
         .add_service(served!(ProjectServiceServer, limits.message_bytes))

@@ -37,26 +37,32 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// The caller that shows this key at `now`.
+    /// Asks whether it holds at `now`.
     ///
     /// # Errors
     ///
     /// `Unauthenticated` when it was revoked or has expired.
-    pub fn caller(&self, now: DateTime<Utc>) -> Result<Caller> {
+    pub fn require_valid(&self, now: DateTime<Utc>) -> Result<()> {
         if self.revoked_at.is_some() {
             return Err(Error::authentication_failed("API key has been revoked."));
         }
         if self.expires_at.is_some_and(|expiry| expiry <= now) {
             return Err(Error::authentication_failed("API key has expired."));
         }
-        Ok(Caller {
+        Ok(())
+    }
+
+    /// Whoever shows this key, for as long as it holds.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller {
             kind: self.kind,
             credential_id: self.id,
             organization_id: self.organization_id,
             user_id: self.user_id,
             reach: self.reach.clone(),
             scopes: self.scopes.clone(),
-        })
+        }
     }
 }
 

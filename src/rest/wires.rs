@@ -25,22 +25,27 @@ use super::Rest;
 /// The client paths, each with and without the last slash. Browsers of any site may ask those
 /// that need no secret.
 pub(super) fn router(rest: &Rest) -> Router {
-    open(rest).layer(from_fn(cors::open_to_all)).merge(definitions::router(rest))
+    let router = open().layer(from_fn(cors::open_to_all)).merge(evaluation());
+    router.with_state(rest.clone()).merge(definitions::router(rest))
 }
 
-fn open(rest: &Rest) -> Router {
-    let both = |router: Router<Rest>, path: &str, route: MethodRouter<Rest>| {
-        router.route(path, route.clone()).route(&format!("{path}/"), route)
-    };
+/// A layer would copy and box each of these requests, so they are opened to all by hand.
+fn evaluation() -> Router<Rest> {
     let router = both(Router::new(), "/flags", any(flags::flags));
-    let router = both(router, "/decide", any(flags::decide));
+    both(router, "/decide", any(flags::decide))
+}
+
+fn open() -> Router<Rest> {
     let events = |router, path: &str| both(router, path, any(events::events));
     events::PATHS
         .into_iter()
-        .fold(router, events)
+        .fold(Router::new(), events)
         .route("/array/{token}/config", any(browser::json))
         .route("/array/{token}/config.js", any(browser::script))
-        .with_state(rest.clone())
+}
+
+fn both(router: Router<Rest>, path: &str, route: MethodRouter<Rest>) -> Router<Rest> {
+    router.route(path, route.clone()).route(&format!("{path}/"), route)
 }
 
 /// The answer to `OPTIONS`.

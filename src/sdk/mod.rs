@@ -14,4 +14,5 @@ pub(crate) mod etag;
 pub(crate) mod feed;
 mod lenient;
 pub(crate) mod protocol;
+mod records;
 pub(crate) mod request;

@@ -58,6 +58,15 @@ impl FlagsRequest {
         self.distinct_id.as_deref().ok_or_else(|| refuse("distinct_id is missing"))
     }
 
+    /// The same, to keep.
+    ///
+    /// # Errors
+    ///
+    /// As [`FlagsRequest::distinct_id`].
+    pub(crate) fn take_distinct_id(&mut self) -> Result<String> {
+        self.distinct_id.take().ok_or_else(|| refuse("distinct_id is missing"))
+    }
+
     /// The runtime that the body states, else the one that was `detected`.
     pub(crate) fn runtime(&self, detected: impl FnOnce() -> RequestRuntime) -> RequestRuntime {
         self.evaluation_runtime.as_deref().map_or_else(detected, RequestRuntime::stated)

@@ -1,14 +1,13 @@
 //! The accept loop: TLS where asked for, HTTP/1.1 and HTTP/2 on one port, and a
 //! graceful end.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
-use axum::{Extension, Router, body::Body};
-use hyper::body::Incoming;
+use axum::{body::Body, extract::Request, response::Response};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,11 +16,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 
-/// The address that a connection comes from; a proxy's, where there is one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
+/// What answers requests.
+pub(super) trait App: Clone + Send + 'static {
+    /// Answers one; `peer` is the address that the connection comes from: a proxy's, where there
+    /// is one.
+    fn answer(self, peer: IpAddr, request: Request) -> impl Future<Output = Response> + Send;
+}
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(30);
@@ -32,7 +33,7 @@ const BREATHER: Duration = Duration::from_millis(100);
 /// Serves connections until `stop`; those that are open then finish their requests.
 pub(super) async fn run(
     listener: TcpListener,
-    app: Router,
+    app: impl App,
     tls: Option<TlsAcceptor>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -41,9 +42,9 @@ pub(super) async fn run(
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                let app = app.clone().layer(Extension(Peer(peer.ip())));
+                let from = (app.clone(), peer.ip());
                 let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.clone());
-                tasks.spawn(connection(stream, app, tls, http, stop));
+                tasks.spawn(connection(stream, from, tls, http, stop));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -62,7 +63,7 @@ fn protocol() -> Builder<TokioExecutor> {
 
 async fn connection(
     stream: TcpStream,
-    app: Router,
+    from: (impl App, IpAddr),
     tls: Option<TlsAcceptor>,
     http: Arc<Builder<TokioExecutor>>,
     stop: CancellationToken,
@@ -70,9 +71,9 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "delay stays on");
     }
-    let Some(tls) = tls else { return speak(stream, app, &http, stop).await };
+    let Some(tls) = tls else { return speak(stream, from, &http, stop).await };
     match timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, app, &http, stop).await,
+        Ok(Ok(stream)) => speak(stream, from, &http, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
@@ -80,13 +81,15 @@ async fn connection(
 
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    app: Router,
+    (app, peer): (impl App, IpAddr),
     http: &Builder<TokioExecutor>,
     stop: CancellationToken,
 ) {
-    let service = app.map_request(|request: http::Request<Incoming>| request.map(Body::new));
-    let connection = http
-        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let answer = app.clone().answer(peer, request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

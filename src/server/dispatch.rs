@@ -7,49 +7,50 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::Request,
-    middleware::from_fn_with_state,
-    response::{IntoResponse, Response},
-};
+use axum::{Router, body::Body, extract::Request, response::Response};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    auth::{Authenticator, authenticate},
     grpc::{DeadlineLayer, OverWeb},
-    model::error::Error,
     rest,
-    telemetry::{Telemetry, traced},
 };
 
 type Boxed = BoxCloneSyncService<Request, Response, Infallible>;
 
-/// The whole service as one router.
-pub(super) fn app(
-    rest: Router,
-    routes: Routes,
-    authenticator: Authenticator,
-    telemetry: &Telemetry,
-) -> Router {
-    let router = routes.prepare().into_axum_router();
-    let grpc = DeadlineLayer.layer(GrpcBodies(router.clone()));
-    // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
-    let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(GrpcBodies(router)));
-    let fallback = Dialects { grpc: boxed(grpc), web: boxed(web) };
-    rest.fallback_service(fallback)
-        .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn_with_state(authenticator, authenticate))
-        .layer(from_fn_with_state(telemetry.clone(), traced))
+/// Both dialects.
+#[derive(Clone, Debug)]
+pub(super) struct Dispatch {
+    /// REST's paths; others go by their content type.
+    all: Router,
+    grpc: Router,
 }
 
-fn panicked() -> Response {
-    Error::internal("a handler panicked").into_response()
+impl Dispatch {
+    pub(super) fn new(rest: Router, routes: Routes) -> Self {
+        let router = routes.prepare().into_axum_router();
+        let grpc = DeadlineLayer.layer(GrpcBodies(router.clone()));
+        // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
+        let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(GrpcBodies(router.clone())));
+        let fallback = Dialects { grpc: boxed(grpc), web: boxed(web) };
+        Self { all: rest.fallback_service(fallback), grpc: router }
+    }
+
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let router = if is_plain_call(&request) { &self.grpc } else { &self.all };
+        router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// Whether nothing but gRPC's own router can answer: the usual call, without a deadline to keep.
+/// Paths of gRPC name a package, with dots; no path of REST begins so.
+fn is_plain_call(request: &Request) -> bool {
+    let service = request.uri().path().split('/').nth(1).unwrap_or_default();
+    service.contains('.')
+        && dialect(request.headers()) == Dialect::Grpc
+        && !request.headers().contains_key("grpc-timeout")
 }
 
 fn boxed<S>(service: S) -> Boxed
@@ -88,7 +89,7 @@ where
 }
 
 /// Answers what no REST path did.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Dialects {
     grpc: Boxed,
     web: Boxed,

@@ -7,16 +7,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::extract::Request;
 use http::{HeaderMap, uri::Authority};
 use ipnet::IpNet;
 
-use super::accept::Peer;
-use crate::{rest::Forwarded, telemetry::ClientAddress};
+use crate::rest::Forwarded;
 
 /// The networks whose word counts.
 #[derive(Clone, Debug)]
@@ -25,6 +20,17 @@ pub(super) struct TrustedProxies(Arc<[IpNet]>);
 impl TrustedProxies {
     pub(super) fn new(networks: Vec<IpNet>) -> Self {
         Self(networks.into())
+    }
+
+    /// The client of a request that came from this peer. How the client reached the nearest proxy
+    /// is noted in the request.
+    pub(super) fn read(&self, peer: IpAddr, request: &mut Request) -> IpAddr {
+        if !self.trust(peer) {
+            return peer;
+        }
+        let told = told(request.headers());
+        request.extensions_mut().insert(told);
+        self.client(peer, request.headers())
     }
 
     fn trust(&self, address: IpAddr) -> bool {
@@ -49,23 +55,6 @@ impl TrustedProxies {
         }
         client
     }
-}
-
-/// Notes in each request where it came from and how.
-pub(super) async fn forwarded(
-    State(proxies): State<TrustedProxies>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(Peer(peer)) = request.extensions().get().copied() {
-        let client = proxies.client(peer, request.headers());
-        let told = proxies.trust(peer).then(|| told(request.headers()));
-        request.extensions_mut().insert(ClientAddress(client));
-        if let Some(told) = told {
-            request.extensions_mut().insert(told);
-        }
-    }
-    next.run(request).await
 }
 
 /// How the client reached the nearest proxy.

@@ -3,18 +3,25 @@
 
 mod accept;
 mod dispatch;
+mod edge;
 mod forwarded;
 mod ops;
 mod tls;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use axum::middleware::from_fn_with_state;
+use axum::{extract::Request, response::Response};
 use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::{HealthReporter, health_reporter};
 
-use forwarded::{TrustedProxies, forwarded};
+use accept::App;
+use dispatch::Dispatch;
+use edge::{Edge, Parts};
+use forwarded::TrustedProxies;
 
 use crate::{
     auth::Authenticator,
@@ -56,6 +63,7 @@ pub struct Server {
     pub ops_address: SocketAddr,
     /// What the first start on an empty database made.
     pub bootstrapped: Option<Bootstrapped>,
+    edge: Edge,
     store: Store,
     health: HealthReporter,
     readiness: ops::Readiness,
@@ -114,11 +122,15 @@ impl Server {
         let (health, health_service) = health_reporter();
         let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;
         let rest = rest::router(services, rest_settings(&settings));
-        let app = dispatch::app(rest, routes.add_service(health_service), authenticator, telemetry)
-            .layer(from_fn_with_state(TrustedProxies::new(settings.trusted_proxies), forwarded));
+        let edge = Edge::new(Parts {
+            dispatch: Dispatch::new(rest, routes.add_service(health_service)),
+            authenticator,
+            telemetry: telemetry.clone(),
+            proxies: TrustedProxies::new(settings.trusted_proxies),
+        });
         let address = local(&listener)?;
         let ops_address = local(&ops)?;
-        tasks.spawn(accept::run(listener, app, tls, stop.clone(), tasks.clone()));
+        tasks.spawn(accept::run(listener, edge.clone(), tls, stop.clone(), tasks.clone()));
         let ops_app = ops::router(readiness.clone(), telemetry.clone());
         tokio::spawn(accept::run(ops, ops_app, None, ops_stop.clone(), TaskTracker::new()));
         let grace = settings.shutdown_grace;
@@ -126,6 +138,7 @@ impl Server {
             address,
             ops_address,
             bootstrapped,
+            edge,
             store,
             health,
             readiness,
@@ -135,6 +148,11 @@ impl Server {
             event_writer: event_writer.abort_handle(),
             grace,
         })
+    }
+
+    /// Answers a request as if it had come over a connection of this machine.
+    pub async fn answer(&self, request: Request) -> Response {
+        self.edge.clone().answer(Ipv4Addr::LOCALHOST.into(), request).await
     }
 
     /// Stops: readiness goes first, then no new connections; watchers are told, and what is in

@@ -21,6 +21,9 @@ use crate::{
     store::stored_facts::FactsWanted,
 };
 
+/// Flags times subjects that are looked through before others have a turn.
+const MOST_LOOKED_THROUGH: usize = 5_000;
+
 /// What was found stored of one subject.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -137,9 +140,11 @@ impl Services {
         only_sent_properties: bool,
     ) -> Vec<Known> {
         let mut all = Vec::with_capacity(subjects.len());
-        for subject in subjects {
-            all.push(needs(snapshot, subject, selection, only_sent_properties));
-            // Many subjects and many flags are much to look through in one go.
+        let flags = selection.flag_keys.map_or(snapshot.flags.flags().len(), <[String]>::len);
+        let in_one_go = (MOST_LOOKED_THROUGH / flags.max(1)).max(1);
+        for some in subjects.chunks(in_one_go) {
+            let of = |subject| needs(snapshot, subject, selection, only_sent_properties);
+            all.extend(some.iter().map(of));
             tokio::task::yield_now().await;
         }
         self.read(snapshot, subjects, all).await

@@ -40,6 +40,8 @@ mod usage_dashboard;
 pub(crate) mod versions;
 pub(crate) mod watch;
 
+use std::{ops::Deref, sync::Arc};
+
 pub use enrichment::UsageSeen;
 use ingest::Ingestion;
 use rate_limits::{Limited, RateLimits};
@@ -53,9 +55,13 @@ use crate::{
     store::Store,
 };
 
-/// What every use-case stands on. Cheap to clone.
+/// The use-cases. Cheap to clone: each request does.
 #[derive(Clone, Debug)]
-pub struct Services {
+pub struct Services(Arc<Means>);
+
+/// What every use-case stands on.
+#[derive(Clone, Debug)]
+pub struct Means {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
     pub(crate) lists: Lists,
@@ -67,26 +73,46 @@ pub struct Services {
     watches: Watches,
 }
 
+impl Deref for Services {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.0
+    }
+}
+
 impl Services {
     /// The use-cases over one store, without rate limits.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock, encryptor: Encryptor) -> Self {
         let (ingestion, usage_seen) = (Ingestion::default(), UsageSeen::default());
-        let watches = Watches::default();
         let (lists, limits) = (Lists::new(store.clone()), RateLimits::off());
-        Self { store, snapshots, lists, clock, encryptor, ingestion, limits, usage_seen, watches }
+        let watches = Watches::default();
+        Self(Arc::new(Means {
+            store,
+            snapshots,
+            lists,
+            clock,
+            encryptor,
+            ingestion,
+            limits,
+            usage_seen,
+            watches,
+        }))
     }
 
     /// The same use-cases, with watches that end when these say so.
     #[must_use]
-    pub fn with_watches(self, watches: Watches) -> Self {
-        Self { watches, ..self }
+    pub fn with_watches(mut self, watches: Watches) -> Self {
+        Arc::make_mut(&mut self.0).watches = watches;
+        self
     }
 
     /// The same use-cases, with the documented rate limits.
     #[must_use]
-    pub fn with_rate_limits(self) -> Self {
-        Self { limits: RateLimits::on(), ..self }
+    pub fn with_rate_limits(mut self) -> Self {
+        Arc::make_mut(&mut self.0).limits = RateLimits::on();
+        self
     }
 
     /// Counts a call of an operation with a limit.

@@ -150,16 +150,25 @@ impl Snapshots {
     ///
     /// `Unavailable` when only the database knows.
     pub async fn project_of_token(&self, token: &str) -> Result<Option<Project>> {
+        Ok(self.of_token(token).await?.map(|snapshot| snapshot.project.clone()))
+    }
+
+    /// The newest known state of the project with this public token; read first if need be.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when only the database knows.
+    pub async fn of_token(&self, token: &str) -> Result<Option<Arc<ProjectSnapshot>>> {
         let known = self.held.load().by_token.get(token).copied();
         // What cannot be a token is not worth a question to the database.
         if known.is_none() && Secret::chosen(TokenKind::Project, token).is_err() {
             return Ok(None);
         }
         if let Some(snapshot) = known.and_then(|id| self.current(id)) {
-            return Ok(Some(snapshot.project.clone()));
+            return Ok(Some(snapshot));
         }
         match self.store.project_by_token(token).await? {
-            Some(project) => Ok(Some(self.load(project).await?.project.clone())),
+            Some(project) => self.load(project).await.map(Some),
             None => Ok(None),
         }
     }

@@ -26,7 +26,6 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use ingest::IngestMetrics;
-pub use request::{ClientAddress, traced};
 
 use crate::config::{LogFormat, LogSettings};
 

@@ -2,50 +2,74 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::{extract::Request, response::Response};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use opentelemetry::propagation::Extractor;
-use tracing::{Instrument, field::Empty};
+use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::Telemetry;
 
-/// The address that a request comes from, as far as it can be believed.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientAddress(pub IpAddr);
+/// What programs ask of the service all day begins with one of these.
+const DELIVERY: [&str; 3] = ["/flagstaff.v1.EvaluationService/", "/flags", "/decide"];
 
-/// Traces and counts one request. The query is left out: it may hold a credential.
-pub async fn traced(State(telemetry): State<Telemetry>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let dialect = dialect(request.headers());
-    let span = tracing::info_span!(
-        "request",
-        http.method = %request.method(),
-        url.path = request.uri().path(),
-        client.address = Empty,
-        http.status = Empty,
-    );
-    if let Some(ClientAddress(client)) = request.extensions().get() {
-        span.record("client.address", tracing::field::display(client));
+impl Telemetry {
+    /// Traces and counts one request of a client while `answer` answers it. The query is left
+    /// out: it may hold a credential.
+    pub(crate) async fn traced<F>(
+        &self,
+        client: IpAddr,
+        request: Request,
+        answer: impl FnOnce(Request) -> F,
+    ) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        let started = Instant::now();
+        let dialect = dialect(request.headers());
+        let span = self.span(&request);
+        if !span.is_disabled() {
+            span.record("client.address", tracing::field::display(client));
+        }
+        let response = answer(request).instrument(span.clone()).await;
+        let status = response.status().as_u16();
+        span.record("http.status", status);
+        let elapsed = started.elapsed();
+        tracing::debug!(parent: &span, dialect, elapsed_us = elapsed.as_micros(), "request answered");
+        self.record_request(dialect, status, elapsed.as_secs_f64());
+        response
     }
-    if telemetry.tracers.is_some() {
-        let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
-            propagator.extract(&Headers(request.headers()))
-        });
-        // Only a span that is not recorded refuses a parent, and then there is nothing to join.
-        let _ = span.set_parent(parent);
+
+    /// The span around a request, joined to the caller's trace where there are traces.
+    ///
+    /// Without them a span only tells log lines where they belong, and evaluation writes none:
+    /// its span would be a good part of what it costs.
+    fn span(&self, request: &Request) -> Span {
+        macro_rules! span {
+            ($level:ident) => {
+                tracing::$level!(
+                    "request",
+                    http.method = %request.method(),
+                    url.path = request.uri().path(),
+                    client.address = Empty,
+                    http.status = Empty,
+                )
+            };
+        }
+        let is_delivery = DELIVERY.iter().any(|path| request.uri().path().starts_with(path));
+        if is_delivery && self.tracers.is_none() {
+            return span!(debug_span);
+        }
+        let span = span!(info_span);
+        if self.tracers.is_some() {
+            let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
+                propagator.extract(&Headers(request.headers()))
+            });
+            // Only a span that is not recorded refuses a parent, and then there is nothing to join.
+            let _ = span.set_parent(parent);
+        }
+        span
     }
-    let response = next.run(request).instrument(span.clone()).await;
-    let status = response.status().as_u16();
-    span.record("http.status", status);
-    let elapsed = started.elapsed();
-    tracing::debug!(parent: &span, dialect, elapsed_us = elapsed.as_micros(), "request answered");
-    telemetry.record_request(dialect, status, elapsed.as_secs_f64());
-    response
 }
 
 fn dialect(headers: &HeaderMap) -> &'static str {

@@ -2,6 +2,7 @@
 //! conversion to and from the nouns of `model`.
 
 pub mod convert;
+pub mod written;
 
 /// The generated messages and services.
 #[allow(

@@ -117,7 +117,7 @@ pub(super) async fn run(import: Import, database_url: &str) -> Result<ExitCode, 
     let source = Source::new(&import).map_err(Failure::Setting)?;
     let foreign = source.read().await.map_err(Failure::Setting)?;
     let report = walk(&services, &import, into, &foreign).await?;
-    services.store.close().await;
+    services.store.clone().close().await;
     match import.format {
         Format::Text => println!("{}", report::text(&report, &import, into)),
         Format::Json => println!("{}", report::json(&report, &import, into)),

@@ -1,17 +1,17 @@
 //! `/flags` and `/decide`: evaluates for whoever has the project's public token.
 
 use axum::{
-    Json,
+    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderMap, HeaderName, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT},
     request::Parts,
 };
 
-use super::{Rest, options, query::Query};
+use super::{Rest, cors, options, query::Query};
 use crate::{
     engine::RequestRuntime,
     model::error::{Error, Result},
@@ -26,6 +26,7 @@ use crate::{
     service::evaluation::{Asked, Scene, request_id},
 };
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Says that a proxy took a request for `/decide` to `/flags`.
 const ORIGINAL_ENDPOINT: HeaderName = HeaderName::from_static("x-original-endpoint");
 
@@ -43,6 +44,13 @@ pub(super) async fn decide(State(rest): State<Rest>, request: Request) -> Respon
 }
 
 async fn answer(rest: &Rest, endpoint: Endpoint, request: Request) -> Response {
+    let page = cors::Asked::of(&request);
+    let mut response = answered(rest, endpoint, request).await;
+    page.tell(&mut response);
+    response
+}
+
+async fn answered(rest: &Rest, endpoint: Endpoint, request: Request) -> Response {
     let query = Query::of(request.uri());
     let version = query.get("v").or_else(|| query.get("version"));
     let protocol = Protocol::of(endpoint, version, query.get("config"));
@@ -61,7 +69,7 @@ async fn answer(rest: &Rest, endpoint: Endpoint, request: Request) -> Response {
 fn unasked(rest: &Rest, Protocol { shape, .. }: Protocol, headers: &HeaderMap) -> Response {
     let evaluation = &answer::nothing();
     let config = Some(Config::of_nobody());
-    Json(Answer { shape, evaluation, stamp: stamp(rest, headers), config }).into_response()
+    json(Answer { shape, evaluation, stamp: stamp(rest, headers), config })
 }
 
 async fn evaluated(
@@ -76,7 +84,7 @@ async fn evaluated(
     let mut sent = FlagsRequest::of(object(packing(&headers, query), &bytes, limit)?);
     let token = sent.token.as_deref().ok_or_else(Error::not_authenticated)?;
     let snapshot = rest.services.evaluated_by_token(token).await?;
-    let distinct_id = sent.distinct_id()?.to_owned();
+    let distinct_id = sent.take_distinct_id()?;
     let evaluation = match sent.disable_flags {
         true => answer::nothing(),
         false => {
@@ -86,7 +94,13 @@ async fn evaluated(
     };
     let config = with_config.then(|| Config::of(&snapshot.flags));
     let stamp = stamp(rest, &headers);
-    Ok(Json(Answer { shape, evaluation: &evaluation, stamp, config }).into_response())
+    Ok(json(Answer { shape, evaluation: &evaluation, stamp, config }))
+}
+
+fn json(answer: Answer<'_, '_>) -> Response {
+    let mut response = Response::new(Body::from(answer.to_json()));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
 }
 
 /// How a request says that its body is packed.

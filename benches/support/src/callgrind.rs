@@ -2,15 +2,16 @@
 
 use std::{error::Error, process::Command};
 
-use engine_bench::cases::PEOPLE;
 use serde_json::Value;
 
-/// What one question costs.
+use crate::folder::Folder;
+
+/// What one round costs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
-    /// Instructions, the mean of all people.
+    /// Instructions, the mean of all rounds.
     pub(crate) instructions: f64,
-    /// Calls of the allocator, the mean of all people.
+    /// Calls of the allocator, the mean of all rounds.
     pub(crate) allocations: f64,
 }
 
@@ -21,8 +22,8 @@ impl Cost {
     }
 }
 
-pub(crate) fn cost(case: &str) -> Result<Cost, Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
+pub(crate) fn cost(case: &str, rounds: usize) -> Result<Cost, Box<dyn Error>> {
+    let folder = Folder::new();
     let profile = folder.path().join("profile");
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured_rounds*"])
@@ -37,7 +38,7 @@ pub(crate) fn cost(case: &str) -> Result<Cost, Box<dyn Error>> {
     let instructions = instructions(&profile).filter(|counted| *counted > 0);
     let instructions = instructions.ok_or("callgrind counted nothing")?;
     let allocations: u64 = String::from_utf8(run.stdout)?.trim().parse()?;
-    let mean = |counted: u64| counted as f64 / PEOPLE as f64;
+    let mean = |counted: u64| counted as f64 / rounds as f64;
     Ok(Cost { instructions: mean(instructions), allocations: mean(allocations) })
 }
 
