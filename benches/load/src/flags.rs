@@ -21,7 +21,7 @@ pub fn kinds() -> [Value; 4] {
     let on = |properties: Value, share: u8| json!({"groups": [{"properties": properties, "rollout_percentage": share}]});
     let email = filter("email", "icontains", json!("@example.com"));
     let plan = filter("plan", "exact", json!(["pro", "enterprise"]));
-    let age = filter("age", "gt", json!(18));
+    let age = filter("age", "gt", json!("18"));
     [
         on(json!([email, plan]), 50),
         json!({"groups": [{"properties": [], "rollout_percentage": 100}],
