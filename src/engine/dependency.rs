@@ -69,12 +69,6 @@ impl Graph {
         roots: impl IntoIterator<Item = usize>,
     ) -> Vec<usize> {
         let mut pending: Vec<usize> = roots.into_iter().collect();
-        if let [lone] = pending[..]
-            && self.reads(lone).is_empty()
-            && !known(lone)
-        {
-            return pending;
-        }
         let mut seen: Set<usize> = Set::default();
         while let Some(node) = pending.pop() {
             if !known(node) && seen.insert(node) {
