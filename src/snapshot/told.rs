@@ -38,12 +38,12 @@ pub(crate) struct Told {
     /// As the edge wrote it; gone when too many others came after it.
     pieces: ArcSwapOption<Vec<Bytes>>,
     /// Until it is written.
-    event: tokio::sync::Mutex<Option<Event>>,
+    event: tokio::sync::Mutex<Option<Arc<Event>>>,
 }
 
 impl Told {
     fn new(revision: i64, event: Event) -> Self {
-        let event = tokio::sync::Mutex::new(Some(event));
+        let event = tokio::sync::Mutex::new(Some(Arc::new(event)));
         Self { revision, pieces: ArcSwapOption::empty(), event }
     }
 
@@ -58,11 +58,13 @@ impl Told {
             return Ok(pieces.get(at).cloned());
         }
         let mut unwritten = self.event.lock().await;
-        if let Some(event) = unwritten.take() {
+        // It stays where it is until then: a reader may leave at any time, and others come after.
+        if let Some(event) = unwritten.clone() {
             let revision = self.revision;
             let written = spawn_blocking(move || write(revision, &event)).await;
             let pieces = written.map_err(Error::internal).flatten()?;
             self.pieces.store(Some(Arc::new(pieces)));
+            *unwritten = None;
         }
         match &*self.pieces.load() {
             Some(pieces) => Ok(pieces.get(at).cloned()),
@@ -157,6 +159,8 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
     use crate::{
         model::error::Code,
@@ -189,6 +193,20 @@ mod tests {
         let pieces = futures::future::join_all((0..4).map(|at| told.piece(at, write))).await;
         let pieces: Vec<_> = pieces.into_iter().map(Result::unwrap).collect();
         assert_eq!(pieces, [Some("4.0".into()), Some("4.1".into()), None, None]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_leaves_before_it_is_written_takes_it_from_nobody() {
+        let ledger = ledger();
+        let told = ledger.told(None).unwrap();
+        assert!(told.piece(0, write).now_or_never().is_none(), "it is being written");
+        assert_eq!(told.piece(0, write).await.unwrap(), Some("3.0".into()));
+
+        step(&ledger, 4);
+        let told = ledger.told(None).unwrap();
+        let failed = told.piece(0, |_, _| Err(Error::internal("no JSON"))).await;
+        assert_eq!(failed.unwrap_err().code, Code::Internal);
+        assert_eq!(told.piece(0, write).await.unwrap(), Some("4.0".into()));
     }
 
     #[tokio::test]
