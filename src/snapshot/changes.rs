@@ -7,12 +7,12 @@
 //! all there is: changes of other processes, such as the command line, are
 //! seen within the interval, and this process's own at once.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Snapshots;
+use super::{Snapshots, followed::Follower};
 use crate::{
     auth::Authenticator,
     model::error::{Code, Error, Result},
@@ -28,6 +28,15 @@ const RECONNECT: Duration = Duration::from_millis(500);
 /// How long a look at the revisions may take before the database counts as gone.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What keeps up with the database.
+#[derive(Clone)]
+struct Changes {
+    store: Store,
+    snapshots: Snapshots,
+    authenticator: Authenticator,
+    follower: Follower,
+}
+
 /// Starts to follow changes, until `stop`.
 pub fn follow(
     store: &Store,
@@ -36,88 +45,101 @@ pub fn follow(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let poll = poll(store.clone(), snapshots.clone(), authenticator.clone());
-    tasks.spawn(stop.clone().run_until_cancelled_owned(poll));
+    let changes = Changes {
+        store: store.clone(),
+        snapshots: snapshots.clone(),
+        authenticator: authenticator.clone(),
+        follower: Follower::new(snapshots.clone(), tasks.clone(), stop.clone()),
+    };
     if store.is_postgres() {
-        let listen = listen(store.clone(), snapshots.clone(), authenticator.clone());
+        let listen = changes.clone().listen();
         tasks.spawn(stop.clone().run_until_cancelled_owned(listen));
     }
+    tasks.spawn(stop.clone().run_until_cancelled_owned(changes.poll()));
 }
 
-async fn poll(store: Store, snapshots: Snapshots, authenticator: Authenticator) {
-    let mut ticks = interval(if store.is_postgres() { POSTGRES_POLL } else { SQLITE_POLL });
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        catch_up(&store, &snapshots).await;
-        authenticator.review_leases().await;
-    }
-}
-
-/// Compares revisions, and refreshes what is behind. Only whether they could be asked for tells
-/// whether the database is there; a project that cannot be read holds up no other.
-async fn catch_up(store: &Store, snapshots: &Snapshots) {
-    // A pool waits longer for a lost database than anybody should have to.
-    let asked = timeout(PATIENCE, store.revisions()).await;
-    let revisions = match asked.map_err(Error::unavailable).flatten() {
-        Ok(revisions) => revisions,
-        Err(error) => {
-            tracing::debug!(error = error.causes(), "polling for changes failed");
-            return store
-                .reachability()
-                .note(store.is_postgres() && error.code == Code::Unavailable);
-        }
-    };
-    store.reachability().note(false);
-    let mut held = snapshots.revisions();
-    for (project_id, revision) in revisions {
-        if held.remove(&project_id).is_none_or(|known| known < revision) {
-            refresh(snapshots, project_id, revision).await;
-        }
-    }
-    for gone in held.into_keys() {
-        snapshots.forget(gone).await;
-    }
-}
-
-async fn refresh(snapshots: &Snapshots, project_id: i64, revision: i64) {
-    if let Err(error) = snapshots.refresh(project_id, revision).await {
-        tracing::warn!(
-            project.id = project_id,
-            error = error.causes(),
-            "project was not refreshed"
-        );
-    }
-}
-
-async fn listen(store: Store, snapshots: Snapshots, authenticator: Authenticator) {
-    loop {
-        if let Err(error) = hear(&store, &snapshots, &authenticator).await {
-            tracing::debug!(error = error.causes(), "listening for changes failed");
-        }
-        sleep(RECONNECT).await;
-    }
-}
-
-/// Hears until the connection is lost; what was missed meanwhile is caught up on first.
-async fn hear(store: &Store, snapshots: &Snapshots, authenticator: &Authenticator) -> Result<()> {
-    let Some(mut listener) = Listener::open(store).await? else { return Ok(()) };
-    authenticator.forget();
-    snapshots.people().forget_all();
-    catch_up(store, snapshots).await;
-    while let Some(announcement) = listener.next().await? {
-        match announcement {
-            Announcement::Keys => {
-                authenticator.forget();
-                authenticator.review_leases().await;
+impl Changes {
+    async fn poll(self) {
+        let period = if self.store.is_postgres() { POSTGRES_POLL } else { SQLITE_POLL };
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lower = HashMap::new();
+        loop {
+            ticks.tick().await;
+            let found = self.catch_up().await;
+            for (project_id, revision) in &found {
+                // Once may be a matter of who was asked; twice, an earlier state was restored.
+                if lower.contains_key(project_id) {
+                    self.follower.go_back(*project_id, *revision);
+                }
             }
-            Announcement::Revision { project_id, revision } => {
-                refresh(snapshots, project_id, revision).await;
+            lower = found;
+            self.authenticator.review_leases().await;
+        }
+    }
+
+    /// Compares revisions, and has followed what is behind. Only whether they could be asked for
+    /// tells whether the database is there; a project that cannot be read holds up no other.
+    /// Answers the projects that the database has at a lower revision.
+    async fn catch_up(&self) -> HashMap<i64, i64> {
+        let Self { store, snapshots, .. } = self;
+        // Before the revisions are asked for: what is made and read meanwhile is not gone.
+        let mut held = snapshots.revisions();
+        let mut lower = HashMap::new();
+        // A pool waits longer for a lost database than anybody should have to.
+        let asked = timeout(PATIENCE, store.revisions()).await;
+        let revisions = match asked.map_err(Error::unavailable).flatten() {
+            Ok(revisions) => revisions,
+            Err(error) => {
+                tracing::debug!(error = error.causes(), "polling for changes failed");
+                let lost = store.is_postgres() && error.code == Code::Unavailable;
+                store.reachability().note(lost);
+                return lower;
             }
-            Announcement::People { project_id, changed } => {
-                snapshots.people().forget(project_id, &changed);
+        };
+        store.reachability().note(false);
+        for (project_id, revision) in revisions {
+            match held.remove(&project_id) {
+                Some(known) if known == revision => {}
+                Some(known) if known > revision => drop(lower.insert(project_id, revision)),
+                Some(_) | None => self.follower.follow(project_id, revision),
             }
         }
+        for gone in held.into_keys() {
+            snapshots.forget(gone);
+        }
+        lower
     }
-    Ok(())
+
+    async fn listen(self) {
+        loop {
+            if let Err(error) = self.hear().await {
+                tracing::debug!(error = error.causes(), "listening for changes failed");
+            }
+            sleep(RECONNECT).await;
+        }
+    }
+
+    /// Hears until the connection is lost; what was missed meanwhile is caught up on first.
+    async fn hear(&self) -> Result<()> {
+        let Some(mut listener) = Listener::open(&self.store).await? else { return Ok(()) };
+        self.authenticator.forget();
+        self.snapshots.people().forget_all();
+        self.catch_up().await;
+        while let Some(announcement) = listener.next().await? {
+            match announcement {
+                Announcement::Keys => {
+                    self.authenticator.forget();
+                    self.authenticator.review_leases().await;
+                }
+                Announcement::Revision { project_id, revision } => {
+                    self.follower.follow(project_id, revision);
+                }
+                Announcement::People { project_id, changed } => {
+                    self.snapshots.people().forget(project_id, &changed);
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -46,6 +46,13 @@ struct Cell {
 }
 
 impl Feeds {
+    /// Forgets what was written: it is not older than what comes, and yet not the same.
+    pub(super) fn forget(&self) {
+        for cell in [&self.with_cohorts, &self.expanded] {
+            cell.newest.store(None);
+        }
+    }
+
     fn cell(&self, form: Form) -> &Cell {
         match form {
             Form::WithCohorts => &self.with_cohorts,
@@ -94,9 +101,7 @@ impl Snapshots {
 
 async fn written(store: &Store, project_id: i64, form: Form) -> Result<Feed> {
     // A pool waits longer for a lost database than anybody should have to.
-    if store.reachability().is_lost() {
-        return Err(Error::unavailable("the database is known to be unreachable"));
-    }
+    store.reachability().check()?;
     let definitions = store.definitions_for_others(project_id).await?;
     let definitions = definitions.ok_or_else(Error::not_found)?;
     let body = Bytes::from(feed::write(&definitions, form)?);

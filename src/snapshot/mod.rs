@@ -9,6 +9,8 @@
 mod changes;
 mod compile;
 mod feeds;
+pub(crate) mod flights;
+mod followed;
 pub(crate) mod lists;
 pub(crate) mod people;
 pub(crate) mod told;
@@ -16,7 +18,7 @@ mod watched;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex as Short, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -26,6 +28,7 @@ use tokio::sync::Mutex;
 pub use changes::follow;
 pub(crate) use compile::compiled;
 pub(crate) use feeds::Feed;
+use flights::Flights;
 use people::People;
 
 use crate::{
@@ -53,7 +56,11 @@ pub struct Snapshots {
     store: Store,
     held: Arc<ArcSwap<Held>>,
     /// Adding and removing projects copies the index, one at a time.
-    index: Arc<Mutex<()>>,
+    index: Arc<Short<()>>,
+    /// Projects that are being read for the first time.
+    loads: Flights<i64, Result<Arc<ProjectSnapshot>>>,
+    /// Projects whose revision somebody asks the database for.
+    looks: Flights<i64, Result<()>>,
     people: People,
 }
 
@@ -85,7 +92,14 @@ impl Snapshots {
     #[must_use]
     pub fn new(store: Store) -> Self {
         let people = People::new(store.clone());
-        Self { store, held: Arc::default(), index: Arc::default(), people }
+        Self {
+            store,
+            held: Arc::default(),
+            index: Arc::default(),
+            loads: Flights::default(),
+            looks: Flights::default(),
+            people,
+        }
     }
 
     /// The same, waiting this long for what is stored of people and groups.
@@ -132,6 +146,7 @@ impl Snapshots {
         if let Some(snapshot) = self.current(project_id) {
             return Ok(snapshot);
         }
+        self.store.reachability().check()?;
         let project = self.store.project(project_id).await?.ok_or_else(Error::not_found)?;
         self.load(project).await
     }
@@ -180,9 +195,13 @@ impl Snapshots {
     ///
     /// `Unavailable` when the database is; what could not be read stays as it was.
     pub async fn refresh(&self, project_id: i64, revision: i64) -> Result<()> {
-        let Ok(slot) = self.slot(project_id) else { return self.get(project_id).await.map(|_| ()) };
+        // Somebody may have begun to read it before the change, so that is not the end of it.
+        self.get(project_id).await?;
+        let slot = self.slot(project_id)?;
         let _patching = slot.patching.lock().await;
         if slot.revision() >= revision {
+            // Whoever brought it here may have left before the last word.
+            slot.watchers.tell(slot.state.load().project.revision);
             return Ok(());
         }
         let patched = self.patch(&slot, project_id, revision).await?;
@@ -217,6 +236,26 @@ impl Snapshots {
         Ok(Some((from, changes)))
     }
 
+    /// Goes back to what the database has, after it was put back to an earlier state.
+    async fn go_back(&self, project_id: i64) -> Result<()> {
+        let slot = self.slot(project_id)?;
+        let _patching = slot.patching.lock().await;
+        let Some(project) = self.store.project(project_id).await? else { return Ok(()) };
+        if project.revision >= slot.state.load().project.revision {
+            return Ok(());
+        }
+        let after = compile::whole(&self.store, project).await?;
+        let told = self.store.definitions_for_others(project_id).await?;
+        let revision = after.project.revision;
+        slot.state.store(Arc::new(after));
+        slot.feeds.forget();
+        if let (Some(ledger), Some(told)) = (slot.watchers.ledger(), told) {
+            ledger.replace(told).await?;
+        }
+        slot.watchers.tell(revision);
+        Ok(())
+    }
+
     /// The revision each held project is at.
     fn revisions(&self) -> HashMap<i64, i64> {
         let held = self.held.load();
@@ -227,32 +266,43 @@ impl Snapshots {
         self.held.load().by_id.get(&project_id).map(Arc::clone).ok_or_else(Error::not_found)
     }
 
+    /// Reads a project together with whoever wants it just now.
     async fn load(&self, project: Project) -> Result<Arc<ProjectSnapshot>> {
-        let _index = self.index.lock().await;
+        let (id, all) = (project.id, self.clone());
+        self.loads.join(id, || async move { all.load_alone(project).await }).await
+    }
+
+    async fn load_alone(&self, project: Project) -> Result<Arc<ProjectSnapshot>> {
         if let Some(snapshot) = self.current(project.id) {
             return Ok(snapshot);
         }
-        let (id, token) = (project.id, project.api_token.clone());
         let snapshot = Arc::new(compile::whole(&self.store, project).await?);
+        let project = &snapshot.project;
         let slot = Slot {
             state: ArcSwap::new(Arc::clone(&snapshot)),
             patching: Mutex::default(),
             feeds: feeds::Feeds::default(),
-            watchers: watched::Watchers::new(snapshot.project.revision),
+            watchers: watched::Watchers::new(project.revision),
         };
-        let mut held = Held::clone(&self.held.load());
-        held.by_id.insert(id, Arc::new(slot));
-        held.by_token.insert(token, id);
-        self.held.store(Arc::new(held));
+        self.reindex(|held| {
+            held.by_id.insert(project.id, Arc::new(slot));
+            held.by_token.insert(project.api_token.clone(), project.id);
+        });
         Ok(snapshot)
     }
 
     /// Forgets a project that is gone.
-    async fn forget(&self, project_id: i64) {
-        let _index = self.index.lock().await;
+    fn forget(&self, project_id: i64) {
+        self.reindex(|held| {
+            held.by_id.remove(&project_id);
+            held.by_token.retain(|_, id| *id != project_id);
+        });
+    }
+
+    fn reindex(&self, change: impl FnOnce(&mut Held)) {
+        let _index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held = Held::clone(&self.held.load());
-        held.by_id.remove(&project_id);
-        held.by_token.retain(|_, id| *id != project_id);
+        change(&mut held);
         self.held.store(Arc::new(held));
     }
 }

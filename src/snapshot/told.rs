@@ -24,6 +24,8 @@ use crate::{
 
 /// How many different pasts are told apart; whoever missed anything else gets a snapshot.
 const MOST_PASTS: usize = 256;
+/// What pasts are told may take as much memory as a snapshot, and this much in any case, in bytes.
+const SMALL: usize = 1 << 20;
 /// The most overtaken events that are kept for those in the middle of one.
 const MOST_OVERTAKEN: usize = 16;
 
@@ -89,16 +91,22 @@ pub(crate) struct Ledger(Mutex<Pages>);
 
 #[derive(Debug)]
 struct Pages {
-    book: Book,
+    book: Arc<Book>,
     /// What leads to the book's revision: from a revision, or from nothing.
     told: HashMap<Option<i64>, Arc<Told>>,
+    /// How large what was told of changes is, in bytes.
+    bytes: usize,
     overtaken: VecDeque<Weak<Told>>,
 }
 
 impl Ledger {
     pub(super) fn new(book: Book) -> Self {
-        let (told, overtaken) = (HashMap::new(), VecDeque::new());
-        Self(Mutex::new(Pages { book, told, overtaken }))
+        Self(Mutex::new(Pages {
+            book: Arc::new(book),
+            told: HashMap::new(),
+            bytes: 0,
+            overtaken: VecDeque::new(),
+        }))
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -116,16 +124,26 @@ impl Ledger {
         self.pages().told(from)
     }
 
+    /// Takes over what changed. Whoever calls this sees to it that nobody else does meanwhile.
     pub(super) fn apply(&self, changed: Changed) -> Result<()> {
-        let mut pages = self.pages();
-        pages.overtake();
-        pages.book.apply(changed)
+        let mut next = Book::clone(&self.book());
+        next.apply(changed)?;
+        self.pages().turn_to(next);
+        Ok(())
     }
 
-    pub(super) fn replace(&self, definitions: Definitions) -> Result<()> {
-        let mut pages = self.pages();
-        pages.overtake();
-        pages.book.replace(definitions)
+    /// Takes over all anew, as [`Ledger::apply`] does; elsewhere than in the caller's task, as it
+    /// may be much.
+    pub(super) async fn replace(&self, definitions: Definitions) -> Result<()> {
+        let book = self.book();
+        let next = spawn_blocking(move || book.replaced(definitions)).await;
+        self.pages().turn_to(next.map_err(Error::internal).flatten()?);
+        Ok(())
+    }
+
+    /// As it is now: the next one is written while this is read.
+    fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.pages().book)
     }
 }
 
@@ -134,8 +152,7 @@ impl Pages {
         if let Some(told) = self.told.get(&from) {
             return Ok(Arc::clone(told));
         }
-        let known = from.filter(|_| self.told.len() < MOST_PASTS);
-        let event = match (known.and_then(|from| self.book.since(from)), from) {
+        let event = match (from.and_then(|from| self.since(from)), from) {
             (Some(event), _) => event,
             (None, Some(_)) => return self.told(None),
             (None, None) => self.book.whole()?,
@@ -145,8 +162,24 @@ impl Pages {
         Ok(told)
     }
 
+    /// What changed after a revision; `None` where that is not known, or where all those who
+    /// missed that much share a snapshot.
+    fn since(&mut self, from: i64) -> Option<Event> {
+        if self.told.len() >= MOST_PASTS {
+            return None;
+        }
+        let event = self.book.since(from)?;
+        let bytes = self.bytes + event.bytes();
+        if bytes > self.book.bytes().max(SMALL) {
+            return None;
+        }
+        self.bytes = bytes;
+        Some(event)
+    }
+
     /// The book moves on: what was told leads to its revision no more.
-    fn overtake(&mut self) {
+    fn turn_to(&mut self, book: Book) {
+        (self.book, self.bytes) = (Arc::new(book), 0);
         let told = self.told.drain().map(|(_, told)| told);
         self.overtaken.extend(told.map(|told| Arc::downgrade(&told)));
         self.overtaken.retain(|told| told.strong_count() > 0);
@@ -160,11 +193,15 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use serde_json::json;
 
     use super::*;
     use crate::{
-        model::error::Code,
-        sdk::feed::{log::Log, tests::definitions},
+        model::{error::Code, flag::FeatureFlag},
+        sdk::feed::{
+            log::Log,
+            tests::{definitions, flag, on},
+        },
     };
 
     /// At revision 3.
@@ -225,6 +262,40 @@ mod tests {
         }
         for told in kept {
             assert!(told.piece(1, write).await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn pasts_after_a_large_change_share_a_snapshot() {
+        let large = |id: i64| FeatureFlag {
+            name: "x".repeat(100_000),
+            ..flag(id, &format!("flag-{id}"), on(json!([])))
+        };
+        let flags: Vec<_> = (0..20).map(large).collect();
+        let all = definitions(flags.clone(), &[]);
+        let ledger = Ledger::new(Book::new(all, Log::new(0)).unwrap());
+        step(&ledger, 4);
+        let flag_ids = flags.iter().map(|flag| flag.id).collect();
+        let changed = Changed { revision: 5, flags, flag_ids, ..Changed::default() };
+        ledger.apply(changed).unwrap();
+        let told = |from| ledger.told(from).unwrap();
+        assert!(!Arc::ptr_eq(&told(Some(4)), &told(None)), "most are here");
+        for past in 0..4 {
+            assert!(Arc::ptr_eq(&told(Some(past)), &told(None)), "{past}");
+        }
+        assert!(!Arc::ptr_eq(&told(Some(5)), &told(None)), "missed nothing, which is small");
+        step(&ledger, 6);
+        assert!(!Arc::ptr_eq(&ledger.told(Some(5)).unwrap(), &ledger.told(None).unwrap()));
+    }
+
+    #[tokio::test]
+    async fn an_earlier_state_comes_as_a_snapshot() {
+        let ledger = ledger();
+        step(&ledger, 9);
+        ledger.replace(definitions(Vec::new(), &[])).await.unwrap();
+        assert_eq!(ledger.revision(), 3);
+        for from in [1, 2, 9] {
+            assert!(Arc::ptr_eq(&ledger.told(Some(from)).unwrap(), &ledger.told(None).unwrap()));
         }
     }
 

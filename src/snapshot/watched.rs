@@ -6,11 +6,12 @@
 //! on where it was; then it follows the changes that the snapshot follows.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 
 use super::{Slot, Snapshots, told::Ledger};
 use crate::{
@@ -27,6 +28,8 @@ use crate::{
 
 /// How far back the log goes when it is made.
 const REVISIONS: i64 = 200;
+/// How long whoever begins to watch waits for a database that is slow.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who follows a project.
 #[derive(Debug)]
@@ -49,9 +52,15 @@ impl Watchers {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
-    /// Wakes everybody.
+    /// Lets others find the ledger.
+    fn publish(&self, ledger: &Arc<Ledger>) {
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(ledger);
+    }
+
+    /// Wakes everybody, unless they know.
     pub(super) fn tell(&self, revision: i64) {
-        self.revision.send_replace(revision);
+        let is_news = |told: &mut i64| std::mem::replace(told, revision) != revision;
+        self.revision.send_if_modified(is_news);
     }
 }
 
@@ -71,24 +80,57 @@ impl Snapshots {
     ///
     /// # Errors
     ///
-    /// As [`Snapshots::revisions_of`].
+    /// As [`Snapshots::revisions_of`]; `Unavailable` as well when the database is too slow.
     pub(crate) async fn ledger(&self, project_id: i64) -> Result<Arc<Ledger>> {
         self.get(project_id).await?;
         let slot = self.slot(project_id)?;
         if let Some(ledger) = slot.watchers.ledger() {
             return Ok(ledger);
         }
+        self.store.reachability().check()?;
+        // Those who wait for one another wait no longer together than one alone.
+        let opened = timeout(PATIENCE, self.opened(project_id, &slot)).await;
+        opened.map_err(Error::unavailable).flatten()
+    }
+
+    async fn opened(&self, project_id: i64, slot: &Slot) -> Result<Arc<Ledger>> {
         let _opening = slot.watchers.opening.lock().await;
         if let Some(ledger) = slot.watchers.ledger() {
             return Ok(ledger);
         }
+        self.store.reachability().check()?;
         // Changes go on meanwhile; what they did is caught up on.
         let ledger = Arc::new(Ledger::new(book(&self.store, project_id).await?));
         let _patching = slot.patching.lock().await;
-        *slot.watchers.ledger.lock().unwrap_or_else(PoisonError::into_inner) =
-            Arc::downgrade(&ledger);
-        self.keep_ledger(&slot, None).await?;
+        // Whoever finds it waits for what comes after the snapshot, so it is found no earlier.
+        self.bring(&ledger, slot, None).await?;
+        slot.watchers.publish(&ledger);
         Ok(ledger)
+    }
+
+    /// Comes to a revision that somebody knows from elsewhere, if the database is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshots::ledger`].
+    pub(crate) async fn reach(&self, project_id: i64, revision: i64) -> Result<()> {
+        // A look that others began may be older than what is known here; the next is not.
+        for _ in 0..2 {
+            if self.slot(project_id)?.revision() >= revision {
+                return Ok(());
+            }
+            self.store.reachability().check()?;
+            let all = self.clone();
+            let look = self.looks.join(project_id, || async move { all.look(project_id).await });
+            timeout(PATIENCE, look).await.map_err(Error::unavailable).flatten()?;
+        }
+        Ok(())
+    }
+
+    /// Comes to the revision that the database has.
+    async fn look(&self, project_id: i64) -> Result<()> {
+        let project = self.store.project(project_id).await?.ok_or_else(Error::not_found)?;
+        self.refresh(project_id, project.revision).await
     }
 
     /// Brings the ledger, if there is one, to the snapshot's revision. `patched` is what the
@@ -98,8 +140,19 @@ impl Snapshots {
         slot: &Slot,
         patched: Option<(i64, Changes)>,
     ) -> Result<()> {
+        match slot.watchers.ledger() {
+            Some(ledger) => self.bring(&ledger, slot, patched).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn bring(
+        &self,
+        ledger: &Ledger,
+        slot: &Slot,
+        patched: Option<(i64, Changes)>,
+    ) -> Result<()> {
         let project = slot.state.load().project.clone();
-        let Some(ledger) = slot.watchers.ledger() else { return Ok(()) };
         let at = ledger.revision();
         if at >= project.revision {
             return Ok(());
@@ -110,16 +163,29 @@ impl Snapshots {
         };
         if changes.other {
             let definitions = self.store.definitions_for_others(project.id).await?;
-            return ledger.replace(definitions.ok_or_else(Error::not_found)?);
+            return ledger.replace(definitions.ok_or_else(Error::not_found)?).await;
         }
+        let flags = self.store.flags_for_others(project.id, &changes.flag_ids).await?;
+        let told: HashSet<i64> = flags.iter().map(|flag| flag.id).collect();
+        let others = changes.flag_ids.iter().filter(|id| !told.contains(id)).copied();
         ledger.apply(Changed {
             revision: changes.revision.max(project.revision),
-            flags: self.store.flags_for_others(project.id, &changes.flag_ids).await?,
+            keys: keys(&self.store, project.id, others.collect()).await?,
+            flags,
             flag_ids: changes.flag_ids,
             trees: self.store.cohort_trees(project.id, &changes.cohort_ids).await?,
             cohort_ids: changes.cohort_ids,
         })
     }
+}
+
+/// The keys that flags had which belong in the feed no more; without those whose rows are gone.
+async fn keys(store: &Store, project_id: i64, ids: Vec<i64>) -> Result<HashMap<i64, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys = store.all_flag_keys(project_id, &ids).await?.into_iter();
+    Ok(keys.map(|(id, key)| (id, guards::key_before_deletion(&key, id).to_owned())).collect())
 }
 
 async fn book(store: &Store, project_id: i64) -> Result<Book> {
@@ -129,18 +195,11 @@ async fn book(store: &Store, project_id: i64) -> Result<Book> {
     let recent = store.recent_changes(project_id, revision, REVISIONS).await?;
     let told: HashSet<i64> = definitions.flags.iter().map(|flag| flag.id).collect();
     let changed: HashSet<i64> = recent.iter().flat_map(|c| c.flag_ids.iter().copied()).collect();
-    let gone: Vec<i64> = changed.difference(&told).copied().collect();
-    let keys = match &gone[..] {
-        [] => Default::default(),
-        gone => store.all_flag_keys(project_id, gone).await?,
-    };
+    let keys = keys(store, project_id, changed.difference(&told).copied().collect()).await?;
     let mut log = Log::new((revision - REVISIONS).max(0));
     for changes in recent {
         let gone = changes.flag_ids.iter().filter(|id| !told.contains(id));
-        let gone = gone.map(|id| {
-            let key = guards::key_before_deletion(keys.get(id)?, *id);
-            Some((*id, key.to_owned()))
-        });
+        let gone = gone.map(|id| Some((*id, keys.get(id)?.clone())));
         let gone: Option<Vec<_>> = gone.collect();
         // A flag whose row is gone can only be left out of a snapshot.
         let whole = changes.other || !changes.cohort_ids.is_empty() || gone.is_none();
@@ -151,5 +210,6 @@ async fn book(store: &Store, project_id: i64) -> Result<Book> {
             flag_ids: changes.flag_ids,
         });
     }
-    Book::new(definitions, log)
+    let book = spawn_blocking(move || Book::new(definitions, log)).await;
+    book.map_err(Error::internal).flatten()
 }

@@ -4,7 +4,13 @@
 //! hears of what did not land. A lost notification is made good by polling,
 //! which is `snapshot`'s affair.
 
-use sea_orm::{ConnectionTrait, DbBackend, sqlx::postgres::PgListener};
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, DbBackend,
+    sqlx::{Executor, postgres::PgListener},
+};
+use tokio::time::timeout;
 
 use super::{Store, project_write::run};
 use crate::model::{
@@ -13,6 +19,10 @@ use crate::model::{
 };
 
 const CHANNEL: &str = "flagstaff";
+/// How long nothing is announced before the other end is asked whether it is there.
+const QUIET: Duration = Duration::from_secs(5);
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// PostgreSQL refuses a payload of 8,000 bytes or more.
 const MOST_BYTES: usize = 7_999;
 
@@ -125,15 +135,29 @@ impl Listener {
 
     /// Waits for the next announcement; `None` when the connection was lost and
     /// things may have been missed.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the connection cannot be had again, or looks alive and is not.
     pub(crate) async fn next(&mut self) -> Result<Option<Announcement>> {
         loop {
-            let Some(heard) = self.0.try_recv().await.map_err(Error::unavailable)? else {
+            let Ok(heard) = timeout(QUIET, self.0.try_recv()).await else {
+                self.ask().await?;
+                continue;
+            };
+            let Some(heard) = heard.map_err(Error::unavailable)? else {
                 return Ok(None);
             };
             if let Some(announcement) = Announcement::parse(heard.payload()) {
                 return Ok(Some(announcement));
             }
         }
+    }
+
+    /// Whether the other end is there: one that vanished without a word is silent as well.
+    async fn ask(&mut self) -> Result<()> {
+        let asked = timeout(PATIENCE, self.0.execute("SELECT 1")).await;
+        asked.map_err(Error::unavailable)?.map(|_| ()).map_err(Error::unavailable)
     }
 }
 

@@ -89,6 +89,19 @@ impl Reachability {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Spares the wait for a database that is known to be gone: a pool waits longer than anybody
+    /// should have to.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when it is.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.is_lost() {
+            true => Err(Error::unavailable("the database is known to be unreachable")),
+            false => Ok(()),
+        }
+    }
+
     /// Notes the outcome of a look, and says so when it differs from the last.
     pub(crate) fn note(&self, lost: bool) {
         if self.0.swap(lost, Ordering::Relaxed) != lost {
@@ -124,9 +137,7 @@ impl Store {
     ///
     /// With the database known to be gone it fails at once, rather than after a time-out.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        if self.reachable.is_lost() {
-            return Err(Error::unavailable("the database is known to be unreachable"));
-        }
+        self.reachable.check()?;
         let options = TransactionOptions {
             sqlite_transaction_mode: (!self.is_postgres())
                 .then_some(SqliteTransactionMode::Immediate),

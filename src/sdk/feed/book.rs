@@ -61,32 +61,34 @@ pub(crate) struct Changed {
     pub(crate) flag_ids: Vec<i64>,
     /// Those of them that belong in the feed.
     pub(crate) flags: Vec<FeatureFlag>,
+    /// The keys of the others, as far as these are known.
+    pub(crate) keys: HashMap<i64, String>,
     /// The cohorts that it is about.
     pub(crate) cohort_ids: Vec<i64>,
     /// The trees of those that have one.
     pub(crate) trees: BTreeMap<i64, Value>,
 }
 
-/// A project's feed, and what changed in it lately.
-#[derive(Debug)]
+/// A project's feed, and what changed in it lately. A clone shares what does not change.
+#[derive(Clone, Debug)]
 pub(crate) struct Book {
     revision: i64,
     property_matching_version: i32,
     group_types: BTreeMap<i64, String>,
-    trees: BTreeMap<i64, Value>,
-    flags: HashMap<i64, Entry>,
+    trees: Arc<BTreeMap<i64, Value>>,
+    flags: HashMap<i64, Arc<Entry>>,
     log: Log,
 }
 
 /// One flag of the feed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     key: String,
     reads: Vec<Option<i64>>,
     cohorts: Vec<i64>,
     text: Arc<str>,
     /// Kept of those that read flags: they are written again when one of these changes.
-    source: Option<Box<FeatureFlag>>,
+    source: Option<Arc<FeatureFlag>>,
 }
 
 impl Book {
@@ -96,7 +98,7 @@ impl Book {
             revision: definitions.project.revision,
             property_matching_version: definitions.project.property_matching_version,
             group_types: definitions.group_types,
-            trees: definitions.cohorts,
+            trees: Arc::new(definitions.cohorts),
             flags: HashMap::new(),
             log,
         };
@@ -118,14 +120,20 @@ impl Book {
         };
         let found: HashSet<i64> = changed.flags.iter().map(|flag| flag.id).collect();
         for id in changed.flag_ids.iter().filter(|id| !found.contains(id)) {
-            step.gone.extend(self.flags.remove(id).map(|entry| (*id, entry.key)));
+            // It may be known here no more, or never have been, where it was read after it went.
+            let known = self.flags.remove(id).map(|entry| entry.key.clone());
+            match known.or_else(|| changed.keys.get(id).cloned()) {
+                Some(key) => step.gone.push((*id, key)),
+                None => step.whole = true,
+            }
         }
         let affected = self.with_readers(changed.flag_ids.iter().copied());
         self.write(changed.flags, &affected)?;
-        for id in &changed.cohort_ids {
-            self.trees.remove(id);
+        if !changed.cohort_ids.is_empty() {
+            let trees = Arc::make_mut(&mut self.trees);
+            changed.cohort_ids.iter().for_each(|id| drop(trees.remove(id)));
+            trees.extend(changed.trees);
         }
-        self.trees.extend(changed.trees);
         step.whole |= self.refers_to(&changed.cohort_ids);
         step.flag_ids = changed.flag_ids;
         self.revision = changed.revision;
@@ -133,13 +141,21 @@ impl Book {
         Ok(())
     }
 
-    /// Takes over all anew, after something other than flags and cohorts changed.
-    pub(crate) fn replace(&mut self, definitions: Definitions) -> Result<()> {
-        let mut log = self.log.clone();
+    /// All anew, after something other than flags and cohorts changed, or the database went back
+    /// to an earlier revision.
+    pub(crate) fn replaced(&self, definitions: Definitions) -> Result<Self> {
         let revision = definitions.project.revision;
+        if revision < self.revision {
+            return Self::new(definitions, Log::new(revision));
+        }
+        let mut log = self.log.clone();
         log.push(Step { revision, whole: true, ..Step::default() });
-        *self = Self::new(definitions, log)?;
-        Ok(())
+        Self::new(definitions, log)
+    }
+
+    /// How large the texts of its flags are together, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.flags.values().map(|entry| entry.text.len()).sum()
     }
 
     /// All there is.
@@ -153,7 +169,7 @@ impl Book {
             property_matching_version: self.property_matching_version,
         };
         let head = serde_json::to_string(&head).map_err(Error::internal)?;
-        Ok(Event::Snapshot { head, flags: texts(self.flags.values().collect()) })
+        Ok(Event::Snapshot { head, flags: texts(self.flags.values().map(Arc::as_ref).collect()) })
     }
 
     /// What changed after a revision; `None` where only the whole will do.
@@ -163,7 +179,8 @@ impl Book {
         }
         let Missed { flag_ids, mut gone } = self.log.since(from)?;
         let affected = self.with_readers(flag_ids.iter().copied());
-        let upserted: Vec<&Entry> = affected.iter().filter_map(|id| self.flags.get(id)).collect();
+        let upserted: Vec<&Entry> =
+            affected.iter().filter_map(|id| self.flags.get(id).map(Arc::as_ref)).collect();
         gone.retain(|id, _| !self.flags.contains_key(id));
         let mut removed: Vec<_> = gone.into_iter().collect();
         removed.sort_unstable();
@@ -175,14 +192,14 @@ impl Book {
 
     /// Writes new flags, and those among `affected` again that read others.
     fn write(&mut self, new: Vec<FeatureFlag>, affected: &HashSet<i64>) -> Result<()> {
-        let mut sources: HashMap<i64, Box<FeatureFlag>> =
-            new.into_iter().map(|flag| (flag.id, Box::new(flag))).collect();
+        let mut sources: HashMap<i64, Arc<FeatureFlag>> =
+            new.into_iter().map(|flag| (flag.id, Arc::new(flag))).collect();
         for flag in sources.values() {
-            self.flags.insert(flag.id, Entry::unwritten(flag));
+            self.flags.insert(flag.id, Arc::new(Entry::unwritten(flag)));
         }
         for id in affected {
-            let entry = self.flags.get_mut(id).filter(|_| !sources.contains_key(id));
-            let source = entry.and_then(|entry| entry.source.take());
+            let entry = self.flags.get(id).filter(|_| !sources.contains_key(id));
+            let source = entry.and_then(|entry| entry.source.clone());
             sources.extend(source.map(|flag| (*id, flag)));
         }
         let is_reader = |flag: &FeatureFlag| !dependencies::reads(&flag.filters).is_empty();
@@ -197,7 +214,7 @@ impl Book {
             texts.push(serde_json::to_string(&told(flag, filters)).map_err(Error::internal)?);
         }
         for ((id, flag), text) in sources.into_iter().zip(texts) {
-            let Some(entry) = self.flags.get_mut(&id) else { continue };
+            let Some(entry) = self.flags.get_mut(&id).map(Arc::make_mut) else { continue };
             entry.text = text.into();
             entry.source = (!entry.reads.is_empty()).then_some(flag);
         }
@@ -231,6 +248,21 @@ impl Book {
         let named = self.flags.values().flat_map(|entry| entry.cohorts.iter().copied());
         let found = cohorts::referenced(named, &self.trees);
         cohort_ids.iter().any(|id| found.contains_key(id))
+    }
+}
+
+impl Event {
+    /// How large its texts are together, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let all = |texts: &[Arc<str>]| texts.iter().map(|text| text.len()).sum::<usize>();
+        match self {
+            Self::Snapshot { head, flags } => head.len() + all(flags),
+            Self::Delta { upserted, removed, cohorts, .. } => {
+                let keys: usize = removed.iter().map(|(_, key)| key.len()).sum();
+                let trees: usize = cohorts.values().map(|tree| tree.to_string().len()).sum();
+                all(upserted) + keys + trees
+            }
+        }
     }
 }
 

@@ -5,7 +5,10 @@
 //! a step costs a few bytes, and many steps come to no more than the flags
 //! that they are about.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
 
 /// The most steps that are remembered, and the most flags in all of them.
 const MOST_STEPS: usize = 1_000;
@@ -38,7 +41,7 @@ pub(crate) struct Missed {
 pub(crate) struct Log {
     /// Everything after this revision is known.
     floor: i64,
-    steps: VecDeque<Step>,
+    steps: VecDeque<Arc<Step>>,
     flags: usize,
 }
 
@@ -51,7 +54,7 @@ impl Log {
     /// Adds the newest step, and forgets the oldest where there are too many.
     pub(crate) fn push(&mut self, step: Step) {
         self.flags += step.flag_ids.len();
-        self.steps.push_back(step);
+        self.steps.push_back(Arc::new(step));
         while self.steps.len() > MOST_STEPS || self.flags > MOST_FLAGS {
             let Some(oldest) = self.steps.pop_front() else { return };
             self.floor = oldest.revision;

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::model::project::Project;
 
-pub(super) fn flag(id: i64, key: &str, filters: Value) -> FeatureFlag {
+pub(crate) fn flag(id: i64, key: &str, filters: Value) -> FeatureFlag {
     let fresh = FeatureFlag::fresh(1, key.into(), DateTime::UNIX_EPOCH);
     FeatureFlag { id, filters, ..fresh }
 }
@@ -41,7 +41,7 @@ fn written(definitions: &Definitions, form: Form) -> Value {
     serde_json::from_slice(&write(definitions, form).unwrap()).unwrap()
 }
 
-pub(super) fn on(properties: Value) -> Value {
+pub(crate) fn on(properties: Value) -> Value {
     json!({"groups": [{"properties": properties, "rollout_percentage": 50, "variant": "a"}]})
 }
 

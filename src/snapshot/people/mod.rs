@@ -8,7 +8,6 @@
 //! ten minutes old, and of the rest the caller learns that it is not known.
 
 mod changes;
-mod flights;
 mod kept;
 
 use std::{
@@ -21,10 +20,10 @@ use std::{
 };
 
 use changes::Stamp;
-use flights::Flights;
 use kept::{Kept, Trust, Weigh};
 use serde_json::{Map, Value};
 
+use super::flights::Flights;
 use crate::{
     model::{
         error::{Error, Result},
@@ -201,9 +200,7 @@ impl People {
 
     /// Asks the database, together with whoever asks the same just now.
     async fn ask(&self, project_id: i64, missing: &FactsWanted) -> Result<Arc<Read>> {
-        if self.store.reachability().is_lost() {
-            return Err(Error::unavailable("the database is known to be unreachable"));
-        }
+        self.store.reachability().check()?;
         let people = missing.distinct_ids.iter().map(|id| self.people.stamp(project_id, id));
         let groups = missing.groups.iter().map(|group| self.groups.stamp(project_id, group));
         let stamps = people.chain(groups).collect();

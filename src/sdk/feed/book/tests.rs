@@ -111,6 +111,7 @@ proptest! {
             let changed = Changed {
                 revision,
                 flags: ids.iter().filter_map(|id| flags.get(id).cloned()).collect(),
+                keys: ids.iter().map(|id| (*id, "gone".to_owned())).collect(),
                 flag_ids: ids.into_iter().collect(),
                 cohort_ids: cohort.iter().map(|(id, _)| *id).collect(),
                 trees: cohort.iter().filter_map(|(id, _)| Some((*id, cohorts.get(id)?.clone()))).collect(),
@@ -132,6 +133,104 @@ proptest! {
     }
 }
 
+/// Flags and cohort trees as they are at one moment.
+type Moment = (BTreeMap<i64, FeatureFlag>, BTreeMap<i64, Value>);
+
+/// The feed of a moment as a snapshot.
+fn whole(moment: &Moment) -> Event {
+    Book::new(of(&moment.0, &moment.1), Log::new(3)).unwrap().whole().unwrap()
+}
+
+proptest! {
+    /// What is read for a step may be of a later one. Whoever comes from another replica has what
+    /// was there at its revision, and comes to the same in the end.
+    #[test]
+    fn what_is_read_may_be_newer_than_what_it_is_read_for(
+        steps in proptest::collection::vec(
+            (
+                proptest::collection::vec((0..6i64, shape()), 0..3),
+                proptest::option::of((0..3i64, 0..4u8)),
+                (0..3usize, 0..3usize),
+            ),
+            1..10,
+        )
+    ) {
+        let mut moments = vec![Moment::default()];
+        for (shapes, cohort, _) in &steps {
+            let (mut flags, mut cohorts) = moments.last().cloned().unwrap_or_default();
+            for (id, shape) in shapes {
+                flags.remove(id);
+                flags.extend(made(*id, shape).map(|flag| (*id, flag)));
+            }
+            if let Some((id, kind)) = cohort {
+                cohorts.remove(id);
+                let tree = [plan("a"), plan("b"), member((id + 1) % 3)].get(usize::from(*kind)).cloned();
+                cohorts.extend(tree.map(|leaf| (*id, json!({"type": "AND", "values": [leaf]}))));
+            }
+            moments.push((flags, cohorts));
+        }
+        let last = moments.len() - 1;
+        let (mut read, mut revision) = (0, 3);
+        let mut books = vec![Book::new(of(&moments[0].0, &moments[0].1), Log::new(3)).unwrap()];
+        for (at, (shapes, cohort, (ahead, further))) in (1..).zip(&steps) {
+            // Flags are read before trees, and both before those of the next step.
+            let flags_at = (at + ahead).max(read).min(last);
+            read = (flags_at + further).min(last);
+            revision += 1;
+            let flags = &moments[flags_at].0;
+            let ids: BTreeSet<i64> = shapes.iter().map(|(id, _)| *id).collect();
+            let tree = |id: &i64| Some((*id, moments[read].1.get(id)?.clone()));
+            let mut book = books[books.len() - 1].clone();
+            book.apply(Changed {
+                revision,
+                flags: ids.iter().filter_map(|id| flags.get(id).cloned()).collect(),
+                keys: ids.iter().map(|id| (*id, "gone".to_owned())).collect(),
+                flag_ids: ids.into_iter().collect(),
+                cohort_ids: cohort.iter().map(|(id, _)| *id).collect(),
+                trees: cohort.iter().filter_map(|(id, _)| tree(id)).collect(),
+            }).unwrap();
+            books.push(book);
+        }
+        let written = write(&of(&moments[last].0, &moments[last].1), Form::WithCohorts).unwrap();
+        let feed: Value = serde_json::from_slice(&written).unwrap();
+        prop_assert_eq!(&assembled(&books[last]), &feed);
+        for (from, moment) in (3..).zip(&moments) {
+            for book in books.iter().filter(|book| book.revision() >= from) {
+                let mut copy = Copy::default();
+                copy.take(whole(moment));
+                // At its revision already, it is told nothing.
+                if book.revision() > from {
+                    copy.take(book.since(from).unwrap_or_else(|| book.whole().unwrap()));
+                }
+                let end = &books[last];
+                if end.revision() > book.revision() {
+                    let missed = end.since(book.revision());
+                    copy.take(missed.unwrap_or_else(|| end.whole().unwrap()));
+                }
+                copy.holds(&feed);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flag_found_gone_too_early_is_told_again_with_its_own_step() {
+    let one = || vec![flag(1, "a", on(json!([])))];
+    let mut book = Book::new(definitions(one(), &[]), Log::new(3)).unwrap();
+    for revision in [4, 5] {
+        let keys = HashMap::from([(1, "later".to_owned())]);
+        let changed = Changed { revision, flag_ids: vec![1], keys, ..Changed::default() };
+        book.apply(changed).unwrap();
+    }
+    let removed = |from| match book.since(from) {
+        Some(Event::Delta { removed, .. }) => removed,
+        other => panic!("not known: {other:?}"),
+    };
+    assert_eq!(removed(4), [(1, "later".to_owned())]);
+    book.apply(Changed { revision: 6, flag_ids: vec![2], ..Changed::default() }).unwrap();
+    assert_eq!(book.since(5), None, "nobody knows what it was called");
+}
+
 #[test]
 fn nothing_is_known_of_the_future_nor_of_what_was_forgotten() {
     let book = Book::new(definitions(vec![flag(1, "a", on(json!([])))], &[]), Log::new(2)).unwrap();
@@ -147,7 +246,7 @@ fn after_another_setting_only_the_whole_will_do() {
     let mut book = Book::new(definitions(flags(), &[]), Log::new(3)).unwrap();
     let mut strict = definitions(flags(), &[]);
     (strict.project.property_matching_version, strict.project.revision) = (2, 4);
-    book.replace(strict).unwrap();
+    book = book.replaced(strict).unwrap();
     assert_eq!((book.revision(), book.since(3)), (4, None));
     assert_eq!(assembled(&book)["property_matching_version"], 2);
 }

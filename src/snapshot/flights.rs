@@ -12,11 +12,11 @@ use futures::{
 };
 
 /// Work that several can wait for.
-pub(super) type Flight<T> = Shared<BoxFuture<'static, T>>;
+pub(crate) type Flight<T> = Shared<BoxFuture<'static, T>>;
 
 /// What is under way, by what it is about. Clones share.
 #[derive(Debug)]
-pub(super) struct Flights<K, T: Clone>(Arc<Mutex<UnderWay<K, T>>>);
+pub(crate) struct Flights<K, T: Clone>(Arc<Mutex<UnderWay<K, T>>>);
 
 type UnderWay<K, T> = HashMap<K, WeakShared<BoxFuture<'static, T>>>;
 
@@ -26,7 +26,7 @@ where
     T: Clone + Send + Sync + 'static,
 {
     /// Joins the work on `key` that is under way, or begins it. It goes on while anybody waits.
-    pub(super) fn join<F>(&self, key: K, work: impl FnOnce() -> F) -> Flight<T>
+    pub(crate) fn join<F>(&self, key: K, work: impl FnOnce() -> F) -> Flight<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
