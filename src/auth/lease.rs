@@ -65,11 +65,17 @@ impl Leases {
         for id in ids {
             let Err(error) = verdict(id) else { continue };
             if let Some(held) = leases.remove(id).and_then(|held| held.upgrade()) {
-                // Nobody else sets it.
-                let _ = held.why.set(error);
-                held.ended.cancel();
+                held.end(error);
             }
         }
+    }
+}
+
+impl Held {
+    fn end(&self, why: Error) {
+        // Whoever was first said why.
+        let _ = self.why.set(why);
+        self.ended.cancel();
     }
 }
 
@@ -81,6 +87,11 @@ impl Lease {
     /// `Unauthenticated`, with the reason, when it does not.
     pub fn check(&self) -> Result<()> {
         self.0.why.get().map_or(Ok(()), |why| Err(why.clone()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn end(&self) {
+        self.0.end(Error::authentication_failed("Ended."));
     }
 
     /// Waits until the credential holds no more.

@@ -9,7 +9,14 @@ mod layer;
 mod lease;
 mod secret;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use foldhash::fast::RandomState;
@@ -28,7 +35,7 @@ use crate::{
         caller::{Caller, CredentialKind, Reach},
         error::{Code, Error, Result},
     },
-    snapshot::Snapshots,
+    snapshot::{Snapshots, flights::Flights},
     store::Store,
 };
 
@@ -51,6 +58,12 @@ pub struct Authenticator {
     clock: Clock,
     known: Cache<TokenHash, Arc<Known>, RandomState>,
     leases: Leases,
+    /// How often what it knew was forgotten.
+    forgotten: Arc<AtomicU64>,
+    /// Keys that are being read. Who asks after a change does not join who asked before it.
+    reads: Flights<(TokenHash, u64), Result<Arc<Known>>>,
+    /// Keys whose use is being noted.
+    noting: Arc<Mutex<HashSet<i64>>>,
 }
 
 #[derive(Debug)]
@@ -69,7 +82,16 @@ impl Authenticator {
             .max_capacity(MOST_KEPT)
             .time_to_live(KEPT)
             .build_with_hasher(RandomState::default());
-        Self { store, snapshots, clock, known, leases: Leases::default() }
+        Self {
+            store,
+            snapshots,
+            clock,
+            known,
+            leases: Leases::default(),
+            forgotten: Arc::default(),
+            reads: Flights::default(),
+            noting: Arc::default(),
+        }
     }
 
     /// The credentials behind what stays open.
@@ -92,8 +114,10 @@ impl Authenticator {
         }
     }
 
-    /// Forgets what it knew of keys: some were changed.
+    /// Forgets what it knew of keys, and what is being read of them: some were changed.
     pub fn forget(&self) {
+        // In this order, so that what is kept in between is seen to be of before.
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate_all();
     }
 
@@ -130,19 +154,27 @@ impl Authenticator {
         let hash = secret::digest(token);
         let known = match self.known.get(&hash) {
             Some(known) if now - known.read_at < FRESH => known,
-            stale => self.read(hash, stale, now).await?,
+            stale => self.read(hash, stale).await?,
         };
         known.key.require_valid(now)?;
         Ok(Arc::clone(&known.caller))
     }
 
-    /// Reads a key anew; with the database gone, what was known of it still counts.
-    async fn read(
-        &self,
+    /// Reads a key anew, together with whoever wants it just now.
+    async fn read(&self, hash: TokenHash, stale: Option<Arc<Known>>) -> Result<Arc<Known>> {
+        let (all, stamp) = (self.clone(), self.forgotten.load(Ordering::SeqCst));
+        let read = || async move { all.read_alone(hash, stale, stamp).await };
+        self.reads.join((hash, stamp), read).await
+    }
+
+    /// With the database gone, what was known of it still counts.
+    async fn read_alone(
+        self,
         hash: TokenHash,
         stale: Option<Arc<Known>>,
-        now: DateTime<Utc>,
+        stamp: u64,
     ) -> Result<Arc<Known>> {
+        let now = self.clock.now();
         let text = hex::encode(hash);
         let asked = match &stale {
             // Who is known need not wait for a database that is gone or slow.
@@ -157,7 +189,7 @@ impl Authenticator {
                 self.note_use(&key, now);
                 let caller = Arc::new(key.caller());
                 let known = Arc::new(Known { key, caller, read_at: now });
-                self.known.insert(hash, Arc::clone(&known));
+                self.keep(hash, &known, stamp);
                 Ok(known)
             }
             (Ok(None), _) => Err(Error::authentication_failed("Invalid API key.")),
@@ -167,15 +199,77 @@ impl Authenticator {
         }
     }
 
+    /// Keeps what was read, unless keys were changed since the reading began.
+    fn keep(&self, hash: TokenHash, known: &Arc<Known>, stamp: u64) {
+        let is_of_now = || self.forgotten.load(Ordering::SeqCst) == stamp;
+        if is_of_now() {
+            self.known.insert(hash, Arc::clone(known));
+        }
+        // A change between the two found nothing to forget.
+        if !is_of_now() {
+            self.known.invalidate(&hash);
+        }
+    }
+
     fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {
-        if key.last_used_at.is_some_and(|used| now - used < USE_PRECISION) {
+        let is_noted = key.last_used_at.is_some_and(|used| now - used < USE_PRECISION);
+        if is_noted || !self.noting().insert(key.id) {
             return;
         }
-        let (store, id) = (self.store.clone(), key.id);
+        let (all, id) = (self.clone(), key.id);
         tokio::spawn(async move {
-            if let Err(error) = store.key_used(id, now).await {
+            if let Err(error) = all.store.key_used(id, now, now - USE_PRECISION).await {
                 tracing::debug!(key.id = id, error = error.causes(), "use of a key was not noted");
             }
+            all.noting().remove(&id);
         });
+    }
+
+    fn noting(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.noting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        encryption::Encryptor,
+        service::{Services, bootstrap::ChosenSecrets},
+        store::Access,
+    };
+
+    /// Knows nobody yet; and a key that is stored.
+    async fn authenticator() -> (Authenticator, String) {
+        let store = Store::connect("sqlite::memory:", Access::Create).await.unwrap();
+        store.migrate_up().await.unwrap();
+        let (snapshots, clock) = (Snapshots::new(store.clone()), Clock::system());
+        let services =
+            Services::new(store.clone(), snapshots.clone(), clock.clone(), Encryptor::new(&[]));
+        let made = services.bootstrap(ChosenSecrets::default()).await.unwrap().unwrap();
+        let token = made.personal_api_key.reveal().to_owned();
+        (Authenticator::new(store, snapshots, clock), token)
+    }
+
+    #[tokio::test]
+    async fn those_who_need_a_key_at_the_same_time_wait_for_one_query() {
+        let (authenticator, token) = authenticator().await;
+        let callers = futures::future::join_all((0..50).map(|_| authenticator.caller(&token)));
+        let callers: Vec<_> = callers.await.into_iter().map(Result::unwrap).collect();
+        assert!(callers.iter().all(|caller| Arc::ptr_eq(caller, &callers[0])));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_a_change_is_not_kept_after_it() {
+        let (authenticator, token) = authenticator().await;
+        let mut early = Box::pin(authenticator.caller(&token));
+        assert!(futures::poll!(&mut early).is_pending(), "it is being read");
+        authenticator.forget();
+        let late = authenticator.caller(&token);
+        let (early, late) = futures::join!(early, late);
+        let (early, late) = (early.unwrap(), late.unwrap());
+        assert!(!Arc::ptr_eq(&early, &late), "who asks after the change is told what is after it");
+        let known = authenticator.caller(&token).await.unwrap();
+        assert!(Arc::ptr_eq(&known, &late));
     }
 }

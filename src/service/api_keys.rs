@@ -83,7 +83,8 @@ impl Services {
         Ok(Page { results: self.shown_keys(caller, keys).await?, total, wanted })
     }
 
-    /// Takes a key back. Running servers stop to honour it within a second.
+    /// Takes a key back. This process does not honour it from then on, and ends what was opened
+    /// with it; others follow within a second.
     ///
     /// # Errors
     ///
@@ -103,6 +104,10 @@ impl Services {
             return Err(Error::forbidden("The key opens projects that this API key does not."));
         }
         self.store.revoke_key(organization_id, id, self.clock.now()).await?;
+        if let Some(authenticator) = &self.authenticator {
+            authenticator.forget();
+            authenticator.review_leases().await;
+        }
         let revoked = self.store.key(organization_id, project.id, id).await?;
         self.shown_key(caller, revoked.ok_or_else(Error::not_found)?).await
     }

@@ -105,11 +105,21 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes when a key was used; the caller sees to it that this is rare.
-    pub(crate) async fn key_used(&self, id: i64, now: DateTime<Utc>) -> Result<()> {
+    /// Notes that a key was used `now`, unless it is known to have been used since `before`:
+    /// other replicas note the same.
+    pub(crate) async fn key_used(
+        &self,
+        id: i64,
+        now: DateTime<Utc>,
+        before: DateTime<Utc>,
+    ) -> Result<()> {
+        let is_older = Condition::any()
+            .add(api_key::Column::LastUsedAt.is_null())
+            .add(api_key::Column::LastUsedAt.lte(before));
         api_key::Entity::update_many()
             .col_expr(api_key::Column::LastUsedAt, Expr::value(now))
             .filter(api_key::Column::Id.eq(id))
+            .filter(is_older)
             .exec(&self.write)
             .await
             .map(|_| ())
