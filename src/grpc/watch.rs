@@ -49,6 +49,7 @@ impl Sending {
     async fn next(&mut self) -> Result<Bytes> {
         loop {
             if let Some((told, sent)) = &mut self.told {
+                self.watch.check()?;
                 if let Some(piece) = told.piece(*sent, pieces).await? {
                     *sent += 1;
                     return Ok(piece);

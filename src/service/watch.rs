@@ -94,7 +94,12 @@ impl Services {
         from_revision: Option<i64>,
     ) -> Result<Watch> {
         let id = self.evaluated(caller, project).await?.project.id;
-        let place = self.watches.places.take(caller.kind)?;
+        let lease = self.watches.leases.take(caller);
+        let place = self.watches.places.take(caller.kind, &lease)?;
+        // Elsewhere it may have come further than this process has; nobody is to be told less.
+        if let Some(revision) = from_revision {
+            self.snapshots.reach(id, revision).await?;
+        }
         // Taken before the ledger, so that no change falls between the two.
         let revision = self.snapshots.revisions_of(id).await?;
         let ledger = match caller.kind {
@@ -110,7 +115,7 @@ impl Services {
             greeted: false,
             stopping: false,
             heartbeat: self.watches.heartbeat,
-            lease: self.watches.leases.take(caller),
+            lease,
             stop: self.watches.stop.clone(),
             _place: place,
         })
@@ -152,6 +157,15 @@ impl Watch {
                 },
             }
         }
+    }
+
+    /// Whether the credential still holds: a reader may take long over what it is told.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated` when it does not.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.lease.check()
     }
 
     /// Whether the end of the watch is the service's own.
