@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use flagstaff::wire::v1::watch_flags_response::Event;
 use serde_json::{Value, json};
+use tokio::time::timeout;
+use tonic::Code;
 
 use crate::support::{Service, eventually};
 
@@ -86,6 +89,35 @@ async fn a_database_that_is_gone_costs_only_what_was_not_read_before() {
     };
     let answer = eventually("people are read again", PATIENCE, back).await;
     assert_eq!(told(&answer), [true, false, true, false], "{answer}");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_begins_to_watch_is_told_that_the_database_is_gone() {
+    let Some((service, postgres)) = Service::on_own_postgres().await else { return };
+    let definitions = async || service.try_watch(&service.secret, "", None).await;
+    service.create_for_everyone("one").await;
+    // Its key is known by this, and no definitions are held for watchers.
+    drop(service.told_definitions().await);
+
+    postgres.stop();
+    let many = futures::future::join_all((0..20).map(|_| definitions()));
+    for answer in timeout(PATIENCE, many).await.expect("none waits for the others") {
+        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    }
+    let noticed = async || service.is_stale().await.then_some(());
+    eventually("the database is known to be gone", PATIENCE, noticed).await;
+    assert_eq!(definitions().await.unwrap_err().code(), Code::Unavailable);
+    let ahead = service.try_watch(&service.token, "", Some(1_000)).await;
+    assert_eq!(ahead.unwrap_err().code(), Code::Unavailable, "whether that is there is not known");
+    let mut public = service.watch(&service.token, None).await;
+    assert!(matches!(public.hear().await, Event::RevisionNotice(_)), "revisions are in memory");
+
+    postgres.start();
+    let back = async || definitions().await.ok();
+    let mut watcher = eventually("definitions are told again", PATIENCE, back).await;
+    watcher.hear().await;
+    assert_eq!(watcher.copy(), service.told_definitions().await);
     service.stop().await;
 }
 

@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
+use flagstaff::wire::v1::watch_flags_response::Event;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::{Service, events::event, eventually, watch::Watcher};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Within which a change is everywhere, announced or not: 1.2 s, and the rest for a busy machine.
+const BOUND: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_through_one_replica_is_heard_on_the_other() {
@@ -68,8 +72,9 @@ impl Three {
                     let flag = replica.evaluated(&replica.token, "shared").await;
                     (flag["metadata"]["version"] == self.version).then_some(())
                 };
-                eventually("it is evaluated", PATIENCE, evaluated).await;
-                watcher.until_version(self.flag, Some(self.version)).await;
+                eventually("it is evaluated", BOUND, evaluated).await;
+                let heard = watcher.until_version(self.flag, Some(self.version));
+                timeout(BOUND, heard).await.expect("it is heard within the bound");
             }
         }
     }
@@ -111,19 +116,10 @@ async fn replicas_whose_listening_connections_are_killed_follow_all_the_same() {
     three.stop().await;
 }
 
-/// From the next connection on, announcements of this database go into a table and to nobody.
-const SUPPRESS: &str = "
-    CREATE TABLE suppressed (payload text);
-    CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS
-        'INSERT INTO public.suppressed VALUES ($2)';
-    DO $$ BEGIN
-        EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database());
-    END $$";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_hear_no_announcement_follow_all_the_same() {
     let Some(first) = Service::on_postgres().await else { return };
-    first.execute(SUPPRESS).await;
+    first.suppress_announcements().await;
     // Its connections are older than that.
     let restarted = first.replica().await;
     let mut three = Three::of(restarted).await;
@@ -134,6 +130,93 @@ async fn replicas_that_hear_no_announcement_follow_all_the_same() {
     assert!(unheard >= 7, "{unheard} announcements were suppressed");
     three.stop().await;
     first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listening_connection_that_died_in_silence_is_replaced() {
+    let Some((service, _postgres)) = Service::on_own_postgres().await else { return };
+    let listeners = async || {
+        let pids = service.stored(
+            "SELECT coalesce(string_agg(CAST(pid AS text), ' '), '') FROM pg_stat_activity \
+             WHERE datname = current_database() AND (query ILIKE 'LISTEN%' OR query = 'SELECT 1')",
+        );
+        let pids = pids.await.unwrap();
+        pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let one = async || listeners().await.into_iter().next();
+    let silent = eventually("it listens", PATIENCE, one).await;
+    // As when the machine at the other end is gone: nothing is closed, nothing answers.
+    signal("STOP", &silent);
+    let another = async || listeners().await.into_iter().find(|pid| *pid != silent);
+    let heard = tokio::time::timeout(Duration::from_secs(30), async {
+        eventually("another listens", Duration::from_secs(25), another).await
+    });
+    let heard = heard.await;
+    signal("CONT", &silent);
+    heard.unwrap();
+    service.stop().await;
+}
+
+fn signal(name: &str, pid: &str) {
+    let sent = std::process::Command::new("kill").args(["-s", name, pid]).status().unwrap();
+    assert!(sent.success(), "kill -s {name} {pid}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_from_a_replica_that_is_ahead_is_not_taken_back() {
+    let Some(first) = Service::on_postgres().await else { return };
+    first.suppress_announcements().await;
+    let ahead = first.replica().await;
+    let behind = first.replica().await;
+    let flag = ahead.create_for_everyone("shared").await;
+    for version in 2..12 {
+        let name = json!({"name": version.to_string()});
+        ahead.patch(flag, name).await;
+        for key in [&first.secret, &first.token] {
+            let mut here = ahead.watch(key, None).await;
+            here.hear().await;
+            let mut there = behind.watch(key, Some(here.revision)).await;
+            assert!(matches!(there.hear().await, Event::Heartbeat(_)), "{}", there.heard);
+            assert_eq!(there.revision, here.revision);
+        }
+    }
+    for service in [behind, ahead, first] {
+        service.stop().await;
+    }
+}
+
+both_databases! { a_database_that_was_put_back_is_followed }
+
+async fn a_database_that_was_put_back_is_followed(service: &Service) {
+    let flag = service.create_for_everyone("one").await;
+    let mut watchers =
+        [service.watch(&service.secret, None).await, service.watch(&service.token, None).await];
+    for name in ["Two", "Three", "Four"] {
+        service.patch(flag, json!({"name": name})).await;
+    }
+    watchers[0].until_version(flag, Some(4)).await;
+    let reached = watchers[0].revision;
+    watchers[1].until("the same", |watcher| watcher.revision == reached).await;
+    service
+        .execute(&format!(
+            "BEGIN; UPDATE project SET revision = revision - 2 WHERE id = 1; \
+             DELETE FROM change_log WHERE revision > {reached} - 2; \
+             UPDATE feature_flag SET name = 'Two', version = 2 WHERE id = {flag}; COMMIT"
+        ))
+        .await;
+    for watcher in &mut watchers {
+        let next = watcher.next().await.unwrap();
+        assert_eq!(next.revision, reached - 2, "{next:?}");
+    }
+    let evaluated = service.evaluated(&service.token, "one").await;
+    assert_eq!(evaluated["metadata"]["version"], 2);
+    let told = service.told_definitions().await;
+    assert_eq!(told.flags[0].version, Some(2));
+    // And on from there.
+    service.patch(flag, json!({"name": "Otherwise"})).await;
+    let mut again = service.watch(&service.secret, None).await;
+    again.hear().await;
+    assert_eq!((again.version(flag), again.revision), (Some(3), reached - 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

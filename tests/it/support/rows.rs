@@ -14,6 +14,20 @@ impl Service {
         connection.close().await.unwrap();
     }
 
+    /// From the next connection on, announcements go into the table `suppressed` and to nobody.
+    pub(crate) async fn suppress_announcements(&self) {
+        self.execute(
+            "CREATE TABLE suppressed (payload text);
+             CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS
+                 'INSERT INTO public.suppressed VALUES ($2)';
+             DO $$ BEGIN
+                 EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog',
+                     current_database());
+             END $$",
+        )
+        .await;
+    }
+
     /// Takes a lock that lasts until the transaction ends, as in `TABLE person IN EXCLUSIVE MODE`.
     pub(crate) async fn locked(&self, what: &str) -> DatabaseTransaction {
         let connection = Database::connect(&self.database_url).await.unwrap();
