@@ -1,6 +1,8 @@
 //! Watchers who read slowly or not at all, who hear nothing for long, and whose service stops.
 
-use flagstaff::wire::v1::{WatchFlagsRequest, watch_flags_response::Event};
+use flagstaff::wire::v1::{
+    CreateApiKeyRequest, RevokeApiKeyRequest, WatchFlagsRequest, watch_flags_response::Event,
+};
 use serde_json::json;
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{
@@ -19,6 +21,7 @@ use crate::support::{
 both_databases! {
     a_slow_reader_is_told_what_it_missed_in_one,
     a_reader_who_never_reads_keeps_nobody_from_hearing,
+    a_reader_whose_key_is_revoked_is_told_no_more,
     watchers_are_told_that_the_service_stops,
 }
 
@@ -64,6 +67,24 @@ async fn a_reader_who_never_reads_keeps_nobody_from_hearing(service: &Service) {
     drop(deaf);
     late.until_version(flag, Some(5)).await;
     assert_eq!(late.copy(), watcher.copy());
+}
+
+async fn a_reader_whose_key_is_revoked_is_told_no_more(service: &Service) {
+    service.seed_flags(3_000).await;
+    service.reload().await;
+    let request = CreateApiKeyRequest {
+        project_id: "1".into(),
+        scopes: vec!["feature_flag:read".into()],
+        ..Default::default()
+    };
+    let mut keys = service.projects_as(Some(&service.key));
+    let made = keys.create_api_key(request).await.unwrap().into_inner();
+    let mut slow = Watcher::of(slow_channel(service.address), &made.token, None).await;
+    slow.hear().await;
+    let api_key_id = made.api_key.unwrap().id;
+    keys.revoke_api_key(RevokeApiKeyRequest { project_id: "1".into(), api_key_id }).await.unwrap();
+    assert_eq!(slow.end().await.code(), Code::Unauthenticated);
+    assert!(slow.copy().flags.is_empty(), "in the middle of what it was told: {}", slow.heard);
 }
 
 async fn watchers_are_told_that_the_service_stops(service: &Service) {
