@@ -128,7 +128,8 @@ impl Watch {
     /// # Errors
     ///
     /// Why the watch is over: `Unauthenticated` when the credential holds no more, `NotFound`
-    /// when the project is gone, `Unavailable` after the service said that it stops.
+    /// when the project is gone, `Unavailable` after the service said that it stops, and when the
+    /// database was put back to an earlier revision.
     pub(crate) async fn next(&mut self) -> Result<Heard> {
         if self.stopping {
             return Err(Error::unavailable("the service stops").saying(STOPPING));
@@ -181,6 +182,10 @@ impl Watch {
     /// What there is to be told at once.
     fn news(&mut self, newest: i64) -> Result<Option<Heard>> {
         let newest = self.ledger.as_ref().map_or(newest, |ledger| ledger.revision());
+        // Within a watch revisions never fall.
+        if self.greeted && self.position.is_some_and(|at| at > newest) {
+            return Err(Error::unavailable("the database was put back").saying(PUT_BACK));
+        }
         if self.position == Some(newest) {
             return Ok((!self.greeted).then_some(Heard::Nothing(newest)));
         }
@@ -196,4 +201,5 @@ impl Watch {
     }
 }
 
+const PUT_BACK: &str = "The definitions are of an earlier revision now. Please watch again.";
 const STOPPING: &str = "The service is stopping. Please watch again.";

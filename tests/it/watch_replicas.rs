@@ -6,6 +6,7 @@ use std::time::Duration;
 use flagstaff::wire::v1::watch_flags_response::Event;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tonic::Code;
 
 use crate::support::{Service, events::event, eventually, watch::Watcher};
 
@@ -204,9 +205,15 @@ async fn a_database_that_was_put_back_is_followed(service: &Service) {
              UPDATE feature_flag SET name = 'Two', version = 2 WHERE id = {flag}; COMMIT"
         ))
         .await;
-    for watcher in &mut watchers {
-        let next = watcher.next().await.unwrap();
-        assert_eq!(next.revision, reached - 2, "{next:?}");
+    for (mut watcher, key) in watchers.into_iter().zip([&service.secret, &service.token]) {
+        assert_eq!(
+            watcher.end().await.code(),
+            Code::Unavailable,
+            "revisions never fall in a stream"
+        );
+        let mut again = service.watch(key, Some(reached)).await;
+        again.hear().await;
+        assert_eq!(again.revision, reached - 2, "{}", again.heard);
     }
     let evaluated = service.evaluated(&service.token, "one").await;
     assert_eq!(evaluated["metadata"]["version"], 2);
