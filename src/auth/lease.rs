@@ -4,15 +4,19 @@
 //! Whoever opens one takes a [`Lease`]. The keys of all leases are looked at
 //! together, when keys are announced to have changed and at short intervals; how
 //! many streams one key opened makes no difference.
+//!
+//! Whoever revokes a key in this process says so here, which ends its leases, and the trust in
+//! it, at once.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::known::Keys;
 use crate::model::{
     api_key::ApiKey,
     caller::{Caller, CredentialKind},
@@ -21,7 +25,11 @@ use crate::model::{
 
 /// The leases that are out, by key. Cheap to clone; clones share.
 #[derive(Clone, Debug, Default)]
-pub struct Leases(Arc<Mutex<HashMap<i64, Weak<Held>>>>);
+pub struct Leases {
+    out: Arc<Mutex<HashMap<i64, Weak<Held>>>>,
+    /// What is trusted for a moment.
+    known: Keys,
+}
 
 /// The right to stay, for as long as the credential holds.
 #[derive(Clone, Debug)]
@@ -34,6 +42,21 @@ struct Held {
 }
 
 impl Leases {
+    pub(super) fn new(known: Keys) -> Self {
+        Self { out: Arc::default(), known }
+    }
+
+    /// A key was revoked: forgets that it was known, and ends its leases.
+    pub fn revoke(&self, key_id: i64) {
+        self.known.forget();
+        let held = self.out().remove(&key_id).and_then(|held| held.upgrade());
+        held.inspect(|held| held.end(ApiKey::revoked()));
+    }
+
+    fn out(&self) -> MutexGuard<'_, HashMap<i64, Weak<Held>>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A lease for a caller. A project's public token is never taken back: it ends with the
     /// project.
     #[must_use]
@@ -41,7 +64,7 @@ impl Leases {
         if caller.kind == CredentialKind::ProjectToken {
             return Lease(Arc::default());
         }
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.out();
         let known = leases.get(&caller.credential_id).and_then(Weak::upgrade);
         let held = known.unwrap_or_default();
         leases.insert(caller.credential_id, Arc::downgrade(&held));
@@ -50,7 +73,7 @@ impl Leases {
 
     /// The keys that have leases out.
     pub(super) fn key_ids(&self) -> Vec<i64> {
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.out();
         leases.retain(|_, held| held.strong_count() > 0);
         leases.keys().copied().collect()
     }
@@ -61,7 +84,7 @@ impl Leases {
             Some(key) => key.require_valid(now),
             None => Err(Error::authentication_failed("Invalid API key.")),
         };
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.out();
         for id in ids {
             let Err(error) = verdict(id) else { continue };
             if let Some(held) = leases.remove(id).and_then(|held| held.upgrade()) {
@@ -151,6 +174,16 @@ mod tests {
             assert!(lease.ended().now_or_never().is_some(), "{why}");
             assert_eq!(lease.check().unwrap_err().detail, why);
         }
+        assert_eq!(leases.key_ids(), [1]);
+    }
+
+    #[test]
+    fn what_a_key_opened_ends_where_it_is_revoked() {
+        let leases = Leases::default();
+        let [kept, revoked] = [1, 2].map(|id| leases.take(&key(id).caller()));
+        leases.revoke(2);
+        assert!(kept.check().is_ok());
+        assert_eq!(revoked.check().unwrap_err().detail, "API key has been revoked.");
         assert_eq!(leases.key_ids(), [1]);
     }
 

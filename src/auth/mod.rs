@@ -5,24 +5,21 @@
 //! extensions. It never answers itself, since some paths need no credential: the operation
 //! asks for the [`Caller`] when it needs one, and checks scopes in its use-case.
 
+mod known;
 mod layer;
 mod lease;
 mod secret;
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use foldhash::fast::RandomState;
-use moka::sync::Cache;
 use tokio::time::timeout;
 
+use known::{Keys, Known};
 pub use layer::Identity;
 pub use lease::{Lease, Leases};
 use secret::TokenHash;
@@ -42,9 +39,6 @@ use crate::{
 /// How long a key is trusted without asking the database again. Revocation is
 /// announced on PostgreSQL; this bounds it where it is not.
 const FRESH: TimeDelta = TimeDelta::milliseconds(800);
-/// How long a known key still opens evaluation when the database is gone.
-const KEPT: Duration = Duration::from_secs(600);
-const MOST_KEPT: u64 = 10_000;
 /// How long a known key waits for the database to confirm it.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// `last_used_at` is kept to this precision, so that reading flags is not writing keys.
@@ -56,39 +50,25 @@ pub struct Authenticator {
     store: Store,
     snapshots: Snapshots,
     clock: Clock,
-    known: Cache<TokenHash, Arc<Known>, RandomState>,
+    known: Keys,
     leases: Leases,
-    /// How often what it knew was forgotten.
-    forgotten: Arc<AtomicU64>,
     /// Keys that are being read. Who asks after a change does not join who asked before it.
     reads: Flights<(TokenHash, u64), Result<Arc<Known>>>,
     /// Keys whose use is being noted.
     noting: Arc<Mutex<HashSet<i64>>>,
 }
 
-#[derive(Debug)]
-struct Known {
-    key: ApiKey,
-    caller: Arc<Caller>,
-    read_at: DateTime<Utc>,
-}
-
 impl Authenticator {
     /// Knows nobody yet.
     #[must_use]
     pub fn new(store: Store, snapshots: Snapshots, clock: Clock) -> Self {
-        // What is hashed here is a hash already, which nobody can choose.
-        let known = Cache::builder()
-            .max_capacity(MOST_KEPT)
-            .time_to_live(KEPT)
-            .build_with_hasher(RandomState::default());
+        let known = Keys::default();
         Self {
             store,
             snapshots,
             clock,
+            leases: Leases::new(known.clone()),
             known,
-            leases: Leases::default(),
-            forgotten: Arc::default(),
             reads: Flights::default(),
             noting: Arc::default(),
         }
@@ -116,9 +96,7 @@ impl Authenticator {
 
     /// Forgets what it knew of keys, and what is being read of them: some were changed.
     pub fn forget(&self) {
-        // In this order, so that what is kept in between is seen to be of before.
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
-        self.known.invalidate_all();
+        self.known.forget();
     }
 
     /// Finds whose credential it is.
@@ -162,7 +140,7 @@ impl Authenticator {
 
     /// Reads a key anew, together with whoever wants it just now.
     async fn read(&self, hash: TokenHash, stale: Option<Arc<Known>>) -> Result<Arc<Known>> {
-        let (all, stamp) = (self.clone(), self.forgotten.load(Ordering::SeqCst));
+        let (all, stamp) = (self.clone(), self.known.stamp());
         let read = || async move { all.read_alone(hash, stale, stamp).await };
         self.reads.join((hash, stamp), read).await
     }
@@ -189,25 +167,13 @@ impl Authenticator {
                 self.note_use(&key, now);
                 let caller = Arc::new(key.caller());
                 let known = Arc::new(Known { key, caller, read_at: now });
-                self.keep(hash, &known, stamp);
+                self.known.keep(hash, &known, stamp);
                 Ok(known)
             }
             (Ok(None), _) => Err(Error::authentication_failed("Invalid API key.")),
             // Not inserted anew, so that trust without asking has an end.
             (Err(error), Some(known)) if error.code == Code::Unavailable => Ok(known),
             (Err(error), _) => Err(error),
-        }
-    }
-
-    /// Keeps what was read, unless keys were changed since the reading began.
-    fn keep(&self, hash: TokenHash, known: &Arc<Known>, stamp: u64) {
-        let is_of_now = || self.forgotten.load(Ordering::SeqCst) == stamp;
-        if is_of_now() {
-            self.known.insert(hash, Arc::clone(known));
-        }
-        // A change between the two found nothing to forget.
-        if !is_of_now() {
-            self.known.invalidate(&hash);
         }
     }
 

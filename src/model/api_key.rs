@@ -44,12 +44,18 @@ impl ApiKey {
     /// `Unauthenticated` when it was revoked or has expired.
     pub fn require_valid(&self, now: DateTime<Utc>) -> Result<()> {
         if self.revoked_at.is_some() {
-            return Err(Error::authentication_failed("API key has been revoked."));
+            return Err(Self::revoked());
         }
         if self.expires_at.is_some_and(|expiry| expiry <= now) {
             return Err(Error::authentication_failed("API key has expired."));
         }
         Ok(())
+    }
+
+    /// The refusal of a key that was revoked.
+    #[must_use]
+    pub fn revoked() -> Error {
+        Error::authentication_failed("API key has been revoked.")
     }
 
     /// Whoever shows this key, for as long as it holds.

@@ -106,7 +106,6 @@ impl Server {
         let watches = Watches::new(settings.watch_heartbeat, authenticator.leases(), stop.clone());
         let services =
             Services::new(store.clone(), snapshots.clone(), clock, encryptor).with_watches(watches);
-        let services = services.with_authenticator(authenticator.clone());
         let services = match settings.rate_limits {
             Switch::On => services.with_rate_limits(),
             Switch::Off => services,

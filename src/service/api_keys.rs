@@ -104,10 +104,7 @@ impl Services {
             return Err(Error::forbidden("The key opens projects that this API key does not."));
         }
         self.store.revoke_key(organization_id, id, self.clock.now()).await?;
-        if let Some(authenticator) = &self.authenticator {
-            authenticator.forget();
-            authenticator.review_leases().await;
-        }
+        self.watches.revoked(id);
         let revoked = self.store.key(organization_id, project.id, id).await?;
         self.shown_key(caller, revoked.ok_or_else(Error::not_found)?).await
     }

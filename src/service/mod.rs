@@ -48,7 +48,6 @@ use rate_limits::{Limited, RateLimits};
 pub use watch::Watches;
 
 use crate::{
-    auth::Authenticator,
     clock::Clock,
     encryption::Encryptor,
     model::{caller::Caller, error::Result},
@@ -72,8 +71,6 @@ pub struct Means {
     limits: RateLimits,
     pub(crate) usage_seen: UsageSeen,
     watches: Watches,
-    /// Who trusts keys in this process, if anybody does.
-    authenticator: Option<Authenticator>,
 }
 
 impl Deref for Services {
@@ -101,15 +98,7 @@ impl Services {
             limits,
             usage_seen,
             watches,
-            authenticator: None,
         }))
-    }
-
-    /// The same use-cases, which tell of changed keys where those are trusted.
-    #[must_use]
-    pub fn with_authenticator(mut self, authenticator: Authenticator) -> Self {
-        Arc::make_mut(&mut self.0).authenticator = Some(authenticator);
-        self
     }
 
     /// The same use-cases, with watches that end when these say so.

@@ -48,6 +48,11 @@ impl Watches {
     pub fn new(heartbeat: Duration, leases: Leases, stop: CancellationToken) -> Self {
         Self { heartbeat, leases, stop, places: Places::default() }
     }
+
+    /// A key was revoked: it opens nothing from now on, and what was opened with it ends.
+    pub(super) fn revoked(&self, key_id: i64) {
+        self.leases.revoke(key_id);
+    }
 }
 
 /// Somebody who watches a project.
