@@ -5,7 +5,7 @@
 //! two separate conversions to binary64 in [`fraction`], and shares that are
 //! added up in stored order rather than computed from their sum.
 
-use sha1::{Digest, Sha1};
+use sha1::{Digest, Sha1, block_api::compress};
 
 /// Identifiers are cut to this many Unicode scalar values before hashing.
 const IDENTIFIER_LENGTH: usize = 200;
@@ -61,28 +61,40 @@ fn keyed(prefix: &str, identifier: &str, salt: &str) -> f64 {
 /// Numerator and denominator become binary64 before the division. Rounding the
 /// exact quotient once instead differs in the last bit for some inputs.
 fn fraction(parts: [&str; 3]) -> f64 {
-    let digest = digest(parts);
-    let top = digest[..8].iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
-    (top >> 4) as f64 / SCALE
+    (digest(parts) >> 4) as f64 / SCALE
 }
 
-/// Joins on the stack what fits there: the hasher takes one text faster than three.
-fn digest(parts: [&str; 3]) -> [u8; 20] {
-    let mut joined = [0; 128];
+/// The first 64 bits of the SHA-1 of the joined `parts`.
+fn digest(parts: [&str; 3]) -> u64 {
+    one_block(parts).unwrap_or_else(|| {
+        let hasher = parts.iter().fold(Sha1::new(), |hasher, part| hasher.chain_update(part));
+        let digest = hasher.finalize();
+        digest[..8].iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+    })
+}
+
+/// The same, where text and padding fit into one block, as nearly all do: handing a hasher its
+/// input takes about as long as hashing it.
+fn one_block(parts: [&str; 3]) -> Option<u64> {
+    let mut block = [0; 64];
     let mut length = 0;
     for part in parts {
-        if part.is_empty() {
-            continue;
-        }
-        let Some(place) = joined.get_mut(length..length + part.len()) else {
-            let hasher = parts.iter().fold(Sha1::new(), |hasher, part| hasher.chain_update(part));
-            return hasher.finalize().into();
-        };
-        place.copy_from_slice(part.as_bytes());
+        let room = block[..TEXT_IN_A_BLOCK].get_mut(length..length + part.len())?;
+        room.copy_from_slice(part.as_bytes());
         length += part.len();
     }
-    Sha1::digest(&joined[..length]).into()
+    block[length] = 0x80;
+    block[TEXT_IN_A_BLOCK + 1..].copy_from_slice(&(8 * length as u64).to_be_bytes());
+    let mut state = INITIAL;
+    compress(&mut state, &[block]);
+    Some(u64::from(state[0]) << 32 | u64::from(state[1]))
 }
+
+/// What a block holds beside the first byte of the padding and the length.
+const TEXT_IN_A_BLOCK: usize = 55;
+
+/// Where SHA-1 begins (FIPS 180-4, 5.3.1).
+const INITIAL: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
 /// A percentage of identifiers, such as 25.5.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -132,7 +132,7 @@ impl<'f> Question<'_, 'f> {
             return Ok(finding);
         }
         // Cohorts cost most, so they come last.
-        for deferred in [false, true] {
+        for deferred in [false, true].into_iter().take(1 + usize::from(condition.defers)) {
             for filter in condition.filters.iter().filter(|filter| filter.is_deferred() == deferred)
             {
                 match self.test(filter, condition.aggregation)? {
@@ -175,7 +175,7 @@ impl<'f> Question<'_, 'f> {
         aggregation: Aggregation,
     ) -> Result<Verdict, Failure> {
         match &filter.test {
-            Test::Person(key, test) => Ok(self.scene.person_passes(key, test)),
+            Test::Person(person) => Ok(self.scene.person_passes(person)),
             Test::Group(index, test) => {
                 let index = aggregation.group_type(*index);
                 Ok(self.scene.group_passes(index, &filter.key, test))

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(super) use filter::{CohortTest, Expected, Filter, FlagTest, PERSON_METADATA_PREFIX, Test};
+pub(super) use filter::{
+    CohortTest, Expected, Filter, FlagTest, PERSON_METADATA_PREFIX, PersonTest, Test,
+};
 
 use super::bucket::{self, Rollout};
 use super::runtime::Runtime;
@@ -114,6 +116,8 @@ pub(super) struct Condition {
     /// The variant given instead of the hashed one, if the flag has it.
     pub(super) variant: Option<Box<str>>,
     pub(super) aggregation: Aggregation,
+    /// True if some filter is held against people's properties last.
+    pub(super) defers: bool,
 }
 
 /// One value of a flag.

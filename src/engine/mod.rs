@@ -26,6 +26,7 @@ pub mod grammar;
 #[cfg(test)]
 mod laws;
 mod lookup;
+mod memo;
 mod needs;
 mod outcome;
 mod property;
@@ -52,6 +53,7 @@ pub use subject::{Facts, HashKeys, Properties, Subject};
 
 use decide::decide;
 use scene::Scene;
+use set::Served;
 use standing::{Standing, Standings};
 
 /// Keys of the flags that target surveys begin like this.
@@ -100,17 +102,11 @@ impl Audience<'_> {
 }
 
 impl Selection<'_> {
-    /// Where the selected flags stand, and those they read, each after what it reads.
-    fn positions(&self, set: &FlagSet) -> impl Iterator<Item = usize> {
-        let asked = |keys: &[String]| {
-            let asked = keys.iter().filter_map(|key| set.position(key));
-            set.links().required(asked)
-        };
-        let (all, asked) = match self.flag_keys {
-            None => (Some(set.order()), None),
-            Some(keys) => (None, Some(asked(keys))),
-        };
-        all.into_iter().flatten().chain(asked.into_iter().flatten())
+    /// Where the selected flags stand, and those they read, each after what it reads; none
+    /// where all are selected.
+    fn positions(&self, set: &FlagSet) -> Option<Vec<usize>> {
+        let asked = self.flag_keys?.iter().filter_map(|key| set.position(key));
+        Some(set.links().required(asked))
     }
 }
 
@@ -124,19 +120,59 @@ pub fn evaluate<'f>(
     let scene = Scene::new(set, subject, now);
     let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
     let audience = &Audience { evaluation_contexts: &contexts, ..selection.audience };
-    let standings = Standings::of(set, selection.positions(set), &scene, audience);
-    let mut errors_while_computing = false;
-    let outcomes = standings.into_iter().filter_map(|standing| {
-        let (outcome, is_error) = match standing {
-            Standing::Decided(outcome) => (Some(outcome), outcome.failed),
-            Standing::Cyclic => (None, true),
-            Standing::Unasked | Standing::Withheld => (None, false),
-        };
-        errors_while_computing |= is_error;
-        outcome
-    });
-    let outcomes = outcomes.collect();
-    Evaluation { outcomes, errors_while_computing }
+    match selection.positions(set) {
+        None => evaluate_all(set, &scene.remembering(), audience),
+        Some(positions) => evaluate_some(set, positions, &scene, audience),
+    }
+}
+
+fn evaluate_all<'f>(
+    set: &'f FlagSet,
+    scene: &Scene<'_>,
+    audience: &Audience<'_>,
+) -> Evaluation<'f> {
+    let linked = Standings::of(set, set.links().order(), scene, audience);
+    let served = set.plan().served();
+    let mut evaluation = Evaluation::with_room_for(served.len());
+    for Served { flag, is_linked } in served {
+        match is_linked {
+            false => evaluation.take(linked.settle(flag, false, scene, audience)),
+            true => linked.get(flag.id()).into_iter().for_each(|it| evaluation.take(it)),
+        }
+    }
+    evaluation
+}
+
+fn evaluate_some<'f>(
+    set: &'f FlagSet,
+    mut positions: Vec<usize>,
+    scene: &Scene<'_>,
+    audience: &Audience<'_>,
+) -> Evaluation<'f> {
+    let standings = Standings::of(set, positions.iter().copied(), scene, audience);
+    positions.sort_unstable();
+    let mut evaluation = Evaluation::with_room_for(positions.len());
+    let settled = positions.iter().filter_map(|&at| standings.get(set.flags()[at].id()));
+    settled.for_each(|standing| evaluation.take(standing));
+    evaluation
+}
+
+impl<'f> Evaluation<'f> {
+    fn with_room_for(flags: usize) -> Self {
+        Self { outcomes: Vec::with_capacity(flags), errors_while_computing: false }
+    }
+
+    /// Adds what is to be told of a flag.
+    fn take(&mut self, standing: Standing<'f>) {
+        match standing {
+            Standing::Decided(outcome) => {
+                self.errors_while_computing |= outcome.failed;
+                self.outcomes.push(outcome);
+            }
+            Standing::Cyclic => self.errors_while_computing = true,
+            Standing::Withheld => {}
+        }
+    }
 }
 
 /// Evaluates a flag that need not be the set's own, whether it is on or off. What it depends on

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::definition::Flag;
 use super::property::form;
 use super::set::FlagSet;
-use super::subject::Subject;
+use super::subject::{Subject, property};
 use super::{Audience, Selection};
 
 /// What is to be read before the selected flags can be decided.
@@ -55,13 +55,19 @@ pub fn needs_of(set: &FlagSet, flag: &Flag, subject: &Subject<'_>) -> Needs {
 /// subject of whom only the request is known.
 pub fn needs(set: &FlagSet, subject: &Subject<'_>, selection: &Selection<'_>) -> Needs {
     let mut needs = Needs::default();
+    if selection.flag_keys.is_none() && set.plan().is_settled_by(|key| is_sent(subject, key)) {
+        return needs;
+    }
     let contexts = set.contexts_that_matter(selection.audience.evaluation_contexts);
     let audience = Audience { evaluation_contexts: &contexts, ..selection.audience };
-    for at in selection.positions(set) {
-        let flag = &set.flags()[at];
+    let mut add = |flag: &Flag| {
         if audience.admits(flag) {
             needs.add(flag, set, subject);
         }
+    };
+    match selection.positions(set) {
+        None => set.plan().served().iter().for_each(|served| add(&served.flag)),
+        Some(positions) => positions.into_iter().for_each(|at| add(&set.flags()[at])),
     }
     needs
 }
@@ -87,7 +93,7 @@ impl Needs {
 /// True if the request settles a person property, whatever is stored. Another
 /// property that would stand in for it does not: a stored one goes before.
 fn is_sent(subject: &Subject<'_>, key: &str) -> bool {
-    key == "distinct_id" || subject.facts().sent.is_some_and(|sent| sent.contains_key(key))
+    key == "distinct_id" || subject.facts().sent.is_some_and(|sent| property(sent, key).is_some())
 }
 
 /// The key of the group whose stored properties settle this one, if any do.

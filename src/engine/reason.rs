@@ -72,10 +72,7 @@ impl Reason {
     /// The sentence on the wire; only a match names its condition.
     pub fn description(self, condition_index: Option<u32>) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::ConditionMatch => {
-                let number = condition_index.map_or(0, u64::from) + 1;
-                return Cow::Owned(format!("Matched condition set {number}"));
-            }
+            Self::ConditionMatch => return matched(condition_index.unwrap_or_default()),
             Self::SuperConditionValue => "Super condition value",
             Self::HoldoutConditionValue => "Holdout condition value",
             Self::OutOfRolloutBound => "Out of rollout bound",
@@ -100,6 +97,24 @@ impl Reason {
             Self::FlagDisabled => 0,
             Self::MissingDependency | Self::Failed(_) => -1,
         }
+    }
+}
+
+/// The sentence of a match. Nearly all flags have few conditions, and theirs are at hand.
+fn matched(index: u32) -> Cow<'static, str> {
+    const FIRST: [&str; 8] = [
+        "Matched condition set 1",
+        "Matched condition set 2",
+        "Matched condition set 3",
+        "Matched condition set 4",
+        "Matched condition set 5",
+        "Matched condition set 6",
+        "Matched condition set 7",
+        "Matched condition set 8",
+    ];
+    match FIRST.get(index as usize) {
+        Some(sentence) => Cow::Borrowed(sentence),
+        None => Cow::Owned(format!("Matched condition set {}", u64::from(index) + 1)),
     }
 }
 

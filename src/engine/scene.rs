@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::cohort::Memberships;
-use super::definition::CohortTest;
+use super::definition::{CohortTest, PersonTest};
+use super::memo::Memo;
 use super::property::{PropertyTest, Terms, form};
 use super::reason::Failure;
 use super::set::FlagSet;
@@ -19,6 +20,7 @@ pub(super) struct Scene<'a> {
     pub(super) subject: &'a Subject<'a>,
     terms: Terms,
     memberships: Memberships,
+    memo: Option<Memo>,
 }
 
 /// What came of one filter.
@@ -38,15 +40,28 @@ impl From<bool> for Verdict {
 
 impl<'a> Scene<'a> {
     pub(super) fn new(set: &'a FlagSet, subject: &'a Subject<'a>, now: DateTime<Utc>) -> Self {
-        Self { set, subject, terms: set.terms(now), memberships: Memberships::default() }
+        let memberships = Memberships::default();
+        Self { set, subject, terms: set.terms(now), memberships, memo: None }
+    }
+
+    /// The same for many flags, which ask much the same of the person.
+    pub(super) fn remembering(self) -> Self {
+        Self { memo: Some(Memo::default()), ..self }
     }
 
     /// Tests a property of the person. One that is missing where properties
     /// could not be read is not known to be missing, and passes no test.
-    pub(super) fn person_passes(&self, key: &str, test: &PropertyTest) -> Verdict {
-        let property = self.subject.person_property(key);
-        let is_known = property.is_some() || !self.subject.facts().stored_unavailable;
-        (is_known && test.passes(property, &self.terms)).into()
+    pub(super) fn person_passes(&self, person: &PersonTest) -> Verdict {
+        let PersonTest { property, test, mark } = person;
+        let passes = || {
+            let property = self.subject.person_property(property);
+            let is_known = property.is_some() || !self.subject.facts().stored_unavailable;
+            is_known && test.passes(property, &self.terms)
+        };
+        match &self.memo {
+            Some(memo) => memo.answer(*mark, passes).into(),
+            None => passes().into(),
+        }
     }
 
     /// Tests a property of the subject's group; a missing one as a person's.

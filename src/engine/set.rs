@@ -1,10 +1,11 @@
 //! A project's flags, ready to be evaluated together.
 
 mod links;
+mod plan;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -15,6 +16,8 @@ use super::lookup::{SharedMap, SharedVec};
 use super::property::{Matching, Terms};
 use super::work::Work;
 use links::{Links, read_by};
+use plan::Plan;
+pub(super) use plan::Served;
 
 /// What a project settles for all of its flags.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,8 @@ pub struct FlagSet {
     cohorts: Arc<CohortSet>,
     flags: Flags,
     index: Index,
+    /// Made when first asked for: most changes come before anybody asks about all flags.
+    plan: OnceLock<Plan>,
 }
 
 /// A set's flags by position, sharing what they can with the set that theirs was changed from: one
@@ -127,6 +132,7 @@ impl FlagSet {
             cohorts: Arc::new(CohortSet::new(cohorts)),
             flags,
             index,
+            plan: OnceLock::new(),
         }
     }
 
@@ -149,7 +155,7 @@ impl FlagSet {
             index.links = Arc::new(links);
         }
         let (settings, cohorts) = (Arc::clone(&self.settings), Arc::clone(&self.cohorts));
-        Self { settings, cohorts, flags, index }
+        Self { settings, cohorts, flags, index, plan: OnceLock::new() }
     }
 
     /// The set after some cohorts were changed or added, and some removed; flags are shared.
@@ -159,6 +165,7 @@ impl FlagSet {
             cohorts: Arc::new(self.cohorts.with_changes(changed, removed)),
             flags: self.flags.clone(),
             index: self.index.clone(),
+            plan: OnceLock::new(),
         }
     }
 
@@ -225,9 +232,8 @@ impl FlagSet {
         &self.index.links
     }
 
-    /// Every position, each after what is read there.
-    pub(super) fn order(&self) -> impl Iterator<Item = usize> {
-        self.index.links.order(self.flags.len())
+    pub(super) fn plan(&self) -> &Plan {
+        self.plan.get_or_init(|| Plan::of(&self.flags, &self.index.links))
     }
 
     pub(super) fn position(&self, key: &str) -> Option<usize> {

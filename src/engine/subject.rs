@@ -213,13 +213,22 @@ impl<'a> Subject<'a> {
     }
 
     fn person_layer(&self, key: &str) -> Option<&Value> {
-        let layer = |properties: Option<&'a Properties>| properties?.get(key);
+        let layer = |properties: Option<&'a Properties>| property(properties?, key);
         let injected = || {
             let made = || Value::from(self.distinct_id);
             (key == "distinct_id").then(|| self.distinct_id_property.get_or_init(made))
         };
         layer(self.facts.sent).or_else(injected).or_else(|| layer(self.facts.stored))
     }
+}
+
+/// A property by its name. Few are compared one by one, which takes less than hashing the name.
+pub(super) fn property<'a>(properties: &'a Properties, name: &str) -> Option<&'a Value> {
+    const FEW: usize = 8;
+    if properties.len() > FEW {
+        return properties.get(name);
+    }
+    properties.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
 }
 
 /// The property whose value an absent `$initial_` property takes.

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use prost::Message;
 use tonic::{
     body::Body,
@@ -20,28 +20,82 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-use super::{Grpc, evaluation};
-use crate::wire::{
-    v1::{BatchEvaluateFlagsRequest, EvaluateFlagRequest, EvaluateFlagsRequest},
-    written::Written,
+use super::{Grpc, Limits, evaluation};
+use crate::{
+    service::Services,
+    wire::{
+        v1::{BatchEvaluateFlagsRequest, EvaluateFlagRequest, EvaluateFlagsRequest},
+        written::Written,
+    },
 };
 
 const EVALUATE_FLAG: &str = "/flagstaff.v1.EvaluationService/EvaluateFlag";
 const EVALUATE_FLAGS: &str = "/flagstaff.v1.EvaluationService/EvaluateFlags";
 const BATCH: &str = "/flagstaff.v1.EvaluationService/BatchEvaluateFlags";
 
-/// The service of evaluation: these calls, and the generated server for the rest.
+/// Answers these calls. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Direct<S> {
+pub struct Calls {
     grpc: Arc<Grpc>,
-    rest: S,
     /// The largest request message, in bytes.
     message_bytes: usize,
 }
 
-impl<S> Direct<S> {
-    pub(super) fn new(grpc: Grpc, rest: S, message_bytes: usize) -> Self {
-        Self { grpc: Arc::new(grpc), rest, message_bytes }
+/// One of the calls.
+#[derive(Clone, Copy, Debug)]
+pub enum Call {
+    /// `EvaluateFlag`.
+    One,
+    /// `EvaluateFlags`.
+    All,
+    /// `BatchEvaluateFlags`.
+    Batch,
+}
+
+impl Call {
+    /// The call that a path names, if it is one of these.
+    #[must_use]
+    pub fn of(path: &str) -> Option<Self> {
+        match path {
+            EVALUATE_FLAG => Some(Self::One),
+            EVALUATE_FLAGS => Some(Self::All),
+            BATCH => Some(Self::Batch),
+            _ => None,
+        }
+    }
+}
+
+impl Calls {
+    /// Answers by these use-cases.
+    #[must_use]
+    pub fn new(services: Services, limits: Limits) -> Self {
+        Self { grpc: Arc::new(Grpc(services)), message_bytes: limits.message_bytes }
+    }
+
+    /// Answers one call.
+    pub fn answer(
+        &self,
+        call: Call,
+        request: http::Request<Body>,
+    ) -> BoxFuture<'static, http::Response<Body>> {
+        let grpc = Arc::clone(&self.grpc);
+        match call {
+            Call::One => {
+                let mut server = self.server::<EvaluateFlagRequest>();
+                let call = service_fn(move |asked| evaluation::flag(Arc::clone(&grpc), asked));
+                Box::pin(async move { server.unary(call, request).await })
+            }
+            Call::All => {
+                let mut server = self.server::<EvaluateFlagsRequest>();
+                let call = service_fn(move |asked| evaluation::flags(Arc::clone(&grpc), asked));
+                Box::pin(async move { server.unary(call, request).await })
+            }
+            Call::Batch => {
+                let mut server = self.server::<BatchEvaluateFlagsRequest>();
+                let call = service_fn(move |asked| evaluation::batch(Arc::clone(&grpc), asked));
+                Box::pin(async move { server.server_streaming(call, request).await })
+            }
+        }
     }
 
     fn server<R>(&self) -> tonic::server::Grpc<ProstCodec<Written, R>>
@@ -54,6 +108,19 @@ impl<S> Direct<S> {
         tonic::server::Grpc::new(ProstCodec::default())
             .apply_compression_config(encodings, encodings)
             .apply_max_message_size_config(Some(self.message_bytes), None)
+    }
+}
+
+/// The service of evaluation: these calls, and the generated server for the rest.
+#[derive(Clone, Debug)]
+pub(super) struct Direct<S> {
+    calls: Calls,
+    rest: S,
+}
+
+impl<S> Direct<S> {
+    pub(super) fn new(calls: Calls, rest: S) -> Self {
+        Self { calls, rest }
     }
 }
 
@@ -77,24 +144,9 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let grpc = Arc::clone(&self.grpc);
-        match request.uri().path() {
-            EVALUATE_FLAG => {
-                let mut server = self.server::<EvaluateFlagRequest>();
-                let call = service_fn(move |asked| evaluation::flag(Arc::clone(&grpc), asked));
-                Box::pin(async move { Ok(server.unary(call, request).await) })
-            }
-            EVALUATE_FLAGS => {
-                let mut server = self.server::<EvaluateFlagsRequest>();
-                let call = service_fn(move |asked| evaluation::flags(Arc::clone(&grpc), asked));
-                Box::pin(async move { Ok(server.unary(call, request).await) })
-            }
-            BATCH => {
-                let mut server = self.server::<BatchEvaluateFlagsRequest>();
-                let call = service_fn(move |asked| evaluation::batch(Arc::clone(&grpc), asked));
-                Box::pin(async move { Ok(server.server_streaming(call, request).await) })
-            }
-            _ => Box::pin(self.rest.call(request)),
+        match Call::of(request.uri().path()) {
+            Some(call) => Box::pin(self.calls.answer(call, request).map(Ok)),
+            None => Box::pin(self.rest.call(request)),
         }
     }
 }

@@ -33,6 +33,7 @@ use tonic_health::server::HealthReporter;
 
 pub use deadline::DeadlineLayer;
 use direct::Direct;
+pub use direct::{Call, Calls};
 
 use crate::{
     auth::Identity,
@@ -80,6 +81,7 @@ type Answer<T> = Result<Response<T>, Status>;
 ///
 /// When the embedded descriptors cannot be read, which the build has proved they can.
 pub async fn routes(services: Services, limits: Limits, health: &HealthReporter) -> Routes {
+    let calls = Calls::new(services.clone(), limits);
     let grpc = Grpc(services);
     macro_rules! served {
         ($server:ident, $bytes:expr) => {{
@@ -95,11 +97,7 @@ pub async fn routes(services: Services, limits: Limits, health: &HealthReporter)
     let evaluation = served!(EvaluationServiceServer, limits.message_bytes);
     let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
     Routes::new(served!(FeatureFlagServiceServer, limits.message_bytes))
-        .add_service(Direct::new(
-            grpc.clone(),
-            framed::FramedLayer.named_layer(evaluation),
-            limits.message_bytes,
-        ))
+        .add_service(Direct::new(calls, framed::FramedLayer.named_layer(evaluation)))
         .add_service(served!(DirectoryServiceServer, limits.message_bytes))
         .add_service(served!(IngestServiceServer, limits.ingestion_bytes))
         .add_service(served!(ProjectServiceServer, limits.message_bytes))

@@ -52,7 +52,7 @@ impl Json {
     fn record(&mut self, outcome: &Outcome<'_>, is_typed: bool) {
         let flag = outcome.flag;
         let key = self.0.len();
-        self.any(flag.key());
+        self.text(flag.key());
         let key = key..self.0.len();
         self.raw(r#":{"key":"#);
         self.0.extend_from_within(key);
@@ -101,16 +101,27 @@ impl Json {
     fn value(&mut self, outcome: &Outcome<'_>) {
         match (outcome.failed, outcome.variant) {
             (true, _) => self.raw("null"),
-            (false, Some(variant)) => self.any(variant),
+            (false, Some(variant)) => self.text(variant),
             (false, None) => self.bool(outcome.enabled),
         }
     }
 
     fn text_or_null(&mut self, text: Option<&str>) {
         match text {
-            Some(text) => self.any(text),
+            Some(text) => self.text(text),
             None => self.raw("null"),
         }
+    }
+
+    /// Keys hold nothing that has to be escaped, and are looked at as a whole, not letter by letter.
+    fn text(&mut self, text: &str) {
+        let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        if text.bytes().fold(false, |some, byte| some | is_escaped(byte)) {
+            return self.any(text);
+        }
+        self.raw("\"");
+        self.raw(text);
+        self.raw("\"");
     }
 
     fn bool(&mut self, value: bool) {

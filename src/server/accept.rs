@@ -43,7 +43,8 @@ pub(super) async fn run(
         match accepted {
             Ok((stream, peer)) => {
                 let from = (app.clone(), peer.ip());
-                let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.clone());
+                // Looking at a token takes its lock, so each connection has one of its own.
+                let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.child_token());
                 tasks.spawn(connection(stream, from, tls, http, stop));
             }
             Err(error) => {
@@ -57,7 +58,7 @@ pub(super) async fn run(
 fn protocol() -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE).adaptive_window(true);
+    http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE);
     http
 }
 
@@ -86,7 +87,8 @@ async fn speak(
     stop: CancellationToken,
 ) {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let answer = app.clone().answer(peer, request.map(Body::new));
+        // What a request takes to answer is large, and would be moved from hand to hand.
+        let answer = Box::pin(app.clone().answer(peer, request.map(Body::new)));
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);

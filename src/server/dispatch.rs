@@ -14,7 +14,7 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
-    grpc::{DeadlineLayer, OverWeb},
+    grpc::{Call, Calls, DeadlineLayer, OverWeb},
     rest,
 };
 
@@ -26,20 +26,27 @@ pub(super) struct Dispatch {
     /// REST's paths; others go by their content type.
     all: Router,
     grpc: Router,
+    /// The calls that programs make all day, which no router need find.
+    calls: Calls,
 }
 
 impl Dispatch {
-    pub(super) fn new(rest: Router, routes: Routes) -> Self {
+    pub(super) fn new(rest: Router, routes: Routes, calls: Calls) -> Self {
         let router = routes.prepare().into_axum_router();
         let grpc = DeadlineLayer.layer(GrpcBodies(router.clone()));
         // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
         let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(GrpcBodies(router.clone())));
         let fallback = Dialects { grpc: boxed(grpc), web: boxed(web) };
-        Self { all: rest.fallback_service(fallback), grpc: router }
+        Self { all: rest.fallback_service(fallback), grpc: router, calls }
     }
 
     pub(super) async fn answer(&self, request: Request) -> Response {
-        let router = if is_plain_call(&request) { &self.grpc } else { &self.all };
+        let is_plain = is_plain_call(&request);
+        if let Some(call) = Call::of(request.uri().path()).filter(|_| is_plain) {
+            let request = request.map(tonic::body::Body::new);
+            return self.calls.answer(call, request).await.map(Body::new);
+        }
+        let router = if is_plain { &self.grpc } else { &self.all };
         router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
     }
 }

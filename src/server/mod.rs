@@ -120,10 +120,12 @@ impl Server {
         services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
         let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
-        let routes = grpc::routes(services.clone(), grpc_limits(&settings), &health).await;
+        let limits = grpc_limits(&settings);
+        let calls = grpc::Calls::new(services.clone(), limits);
+        let routes = grpc::routes(services.clone(), limits, &health).await;
         let rest = rest::router(services, rest_settings(&settings));
         let edge = Edge::new(Parts {
-            dispatch: Dispatch::new(rest, routes.add_service(health_service)),
+            dispatch: Dispatch::new(rest, routes.add_service(health_service), calls),
             authenticator,
             telemetry: telemetry.clone(),
             proxies: TrustedProxies::new(settings.trusted_proxies),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Aggregation, Malformed};
+use crate::engine::memo::Mark;
 use crate::engine::property::{PropertyTest, form};
 
 /// Columns of the person's row are found under this prefix.
@@ -21,12 +22,21 @@ pub(in crate::engine) struct Filter {
 /// What a filter reads, and what must be found there.
 #[derive(Debug)]
 pub(in crate::engine) enum Test {
-    /// A person property, by the key it is stored under.
-    Person(Box<str>, PropertyTest),
+    Person(PersonTest),
     /// A property of the group of the given type, else of the condition's.
     Group(Option<i64>, PropertyTest),
     Cohort(CohortTest),
     Flag(FlagTest),
+}
+
+/// A person property.
+#[derive(Debug)]
+pub(in crate::engine) struct PersonTest {
+    /// The key it is stored under.
+    pub(in crate::engine) property: Box<str>,
+    pub(in crate::engine) test: PropertyTest,
+    /// The same for every test of this property by this operator and value.
+    pub(in crate::engine) mark: Mark,
 }
 
 /// Membership in a cohort.
@@ -89,7 +99,7 @@ impl Filter {
 
     pub(super) fn person_property(&self) -> Option<&str> {
         match &self.test {
-            Test::Person(property, _) => Some(property),
+            Test::Person(person) => Some(&person.property),
             _ => None,
         }
     }
@@ -124,14 +134,18 @@ fn compile_test(
     let property = || {
         PropertyTest::compile(operator, Some(value)).map_err(|_| "a filter has an unknown operator")
     };
+    let person = |property: Box<str>, test| {
+        let mark = Mark::of(&property, operator, value);
+        Test::Person(PersonTest { property, test, mark })
+    };
     Ok(match kind {
         "cohort" => Test::Cohort(CohortTest::compile(operator, value)),
         "flag" => Test::Flag(FlagTest::compile(key, operator, value)),
         "group" => Test::Group(index(stored, "group_type_index")?, property()?),
         "person_metadata" => {
-            Test::Person(format!("{PERSON_METADATA_PREFIX}{key}").into(), property()?)
+            person(format!("{PERSON_METADATA_PREFIX}{key}").into(), property()?)
         }
-        _ => Test::Person(key.into(), property()?),
+        _ => person(key.into(), property()?),
     })
 }
 

@@ -46,9 +46,10 @@ fn conditions(filters: &Object, aggregation: Aggregation) -> Result<Box<[Conditi
 
 fn condition(stored: &Value, inherited: Aggregation) -> Result<Condition, Malformed> {
     let stored = stored.as_object().ok_or("a condition is no object")?;
-    let filters =
+    let filters: Box<[Filter]> =
         list(stored, "properties")?.iter().map(Filter::compile).collect::<Result<_, _>>()?;
     Ok(Condition {
+        defers: filters.iter().any(Filter::is_deferred),
         filters,
         rollout: percentage(stored, "rollout_percentage")?.map_or(Rollout::ALL, Rollout::of),
         variant: text(stored, "variant")?.map(Into::into),

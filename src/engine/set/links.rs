@@ -83,11 +83,14 @@ impl Links {
         required
     }
 
-    /// The positions below `end`, each after what is read there.
-    pub(super) fn order(&self, end: usize) -> impl Iterator<Item = usize> {
-        let mut linked = self.positions.iter().copied().peekable();
-        let lone = (0..end).filter(move |at| linked.next_if_eq(at).is_none());
-        self.graph.order().iter().map(|&node| self.positions[node]).chain(lone)
+    /// The positions of linked flags, each after what is read there.
+    pub(in crate::engine) fn order(&self) -> impl Iterator<Item = usize> {
+        self.graph.order().iter().map(|&node| self.positions[node])
+    }
+
+    /// True for the position of a linked flag.
+    pub(in crate::engine) fn holds(&self, at: usize) -> bool {
+        self.nodes.contains_key(&at)
     }
 }
 
