@@ -130,9 +130,7 @@ impl<'f> Question<'_, 'f> {
     /// What the filter finds where it looks.
     fn actual(&self, filter: &Filter, condition: &Condition) -> Option<Value> {
         match &filter.test {
-            Test::Person(person) => {
-                self.scene.subject.person_property(&person.property).cloned()
-            }
+            Test::Person(person) => self.scene.subject.person_property(&person.property).cloned(),
             Test::Group(index, _) => self
                 .scene
                 .group_property(condition.aggregation.group_type(*index), &filter.key)

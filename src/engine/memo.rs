@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_test_is_made_once_and_another_one_is_made() {
         let (memo, made) = (Memo::default(), Cell::new(0));
-        let mut ask = |property: &str, operator: &str, value: Value, answer: bool| {
+        let ask = |property: &str, operator: &str, value: Value, answer: bool| {
             let test = || {
                 made.set(made.get() + 1);
                 answer

@@ -11,7 +11,9 @@ pub(crate) fn of(body: &[u8]) -> String {
 
 /// Whether an `If-None-Match` names the tag: a list of weak, strong or bare ones, or `*`.
 pub(crate) fn is_named(if_none_match: &str, etag: &str) -> bool {
-    if_none_match.split(',').map(str::trim).any(|sent| sent == "*" || bare(sent) == bare(etag))
+    // SDKs send back what they were given, all day.
+    if_none_match == etag
+        || if_none_match.split(',').map(str::trim).any(|it| it == "*" || bare(it) == bare(etag))
 }
 
 /// What stands between the quotes.

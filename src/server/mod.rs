@@ -90,6 +90,20 @@ impl Server {
         database_url: &str,
         telemetry: &Telemetry,
     ) -> Result<Self, StartError> {
+        Self::start_at(Clock::system(), settings, database_url, telemetry).await
+    }
+
+    /// As [`Server::start`], with this clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`].
+    pub async fn start_at(
+        clock: Clock,
+        settings: ServeSettings,
+        database_url: &str,
+        telemetry: &Telemetry,
+    ) -> Result<Self, StartError> {
         let tls = tls::acceptor(&settings)?;
         let listener = bind(settings.listen, "--listen (FLAGSTAFF_LISTEN)").await?;
         let ops = bind(settings.ops_listen, "--ops-listen (FLAGSTAFF_OPS_LISTEN)").await?;
@@ -97,7 +111,6 @@ impl Server {
         let store = open(&settings, database_url).await?;
         let keys = keys::prepare(&settings.encryption_keys, database_url);
         let encryptor = Encryptor::new(&keys.map_err(StartError::Setting)?);
-        let clock = Clock::system();
         let snapshots = Snapshots::new(store.clone());
         telemetry.observe_facts_reads(snapshots.facts_reads());
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock.clone());

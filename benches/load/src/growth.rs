@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use load_bench::ask::{Ask, Protocol, Told};
 
-use crate::{Settings, drive::Callers, process::Process, stage::Stage};
+use crate::{Settings, drive::Callers, process::Process, rows::median, stage::Stage};
 
 /// Measures and prints all growth tables.
 pub(crate) async fn run(settings: &Settings) {
@@ -44,7 +44,7 @@ async fn batches(settings: &Settings) {
     let stage = Stage::new(1, 10).await;
     for subjects in [1, 10, 100, 1_000, 10_000] {
         let ask = Ask::batch(subjects);
-        let micros = cpu_of_one(&stage.service, ask, settings.turn() * 2).await;
+        let micros = cpu_of_one(&stage.service, ask, settings).await;
         let decisions = (subjects * 10) as f64 / micros;
         let wanted = if subjects == 10_000 { "≥ 1.5 M" } else { "" };
         println!("| {subjects} | {:.2} | {decisions:.2} M | {wanted} |", micros / 1e3);
@@ -60,18 +60,22 @@ async fn print(what: &str, size: usize, service: &Process, ask: Ask, settings: &
 }
 
 /// Calls one after the other, so that none waits for the memory of many.
-async fn cpu_of_one(service: &Process, ask: Ask, time: Duration) -> f64 {
+async fn cpu_of_one(service: &Process, ask: Ask, settings: &Settings) -> f64 {
     let ask = Arc::new(ask);
     let mut callers = Callers::one(Protocol::Grpc, service.address).await;
-    callers.closed(&ask, time / 2).await;
-    cpu(service, &mut callers, &ask, time).await
+    callers.closed(&ask, settings.turn() / 2).await;
+    let mut turns = Vec::new();
+    for _ in 0..settings.pairs {
+        turns.push(cpu(service, &mut callers, &ask, settings.turn()).await);
+    }
+    median(turns)
 }
 
 /// Microseconds of the server's processor time a call.
 async fn cpu(service: &Process, callers: &mut Callers, ask: &Arc<Ask>, time: Duration) -> f64 {
     let before = service.cpu();
     let answered = callers.closed(ask, time).await;
-    (service.cpu() - before).as_secs_f64() * 1e6 / answered.nanos.len() as f64
+    service.cpu().saturating_sub(before).as_secs_f64() * 1e6 / answered.nanos.len() as f64
 }
 
 /// A flag of so many conditions, of which only the last is met.

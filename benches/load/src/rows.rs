@@ -45,10 +45,11 @@ struct Side {
 /// Measures and prints all rows.
 pub(crate) async fn run(settings: &Settings) {
     println!("\n## Calls, each beside its bare twin\n");
+    println!("Behind a slash is what the twin did in the same turns.\n");
     println!(
-        "| work | calls/s | p50 ms | p99 ms | p99.9 ms | CPU µs a call | twin | ratio | wanted | peak MB |"
+        "| work | calls/s | p50 ms | p99 ms | p99.9 ms | peak MB | CPU µs a call | twin ÷ ours | wanted |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for number in 0..ROWS {
         if settings.row.is_none_or(|wanted| wanted == number) {
             measure(row(number).await, settings).await;
@@ -161,13 +162,17 @@ impl Side {
     }
 }
 
-fn print(name: &str, target: f64, mut ours: Side, twin: Side) {
+fn print(name: &str, target: f64, mut ours: Side, mut twin: Side) {
     let ratios = ours.cpu.iter().zip(&twin.cpu).map(|(ours, twin)| twin / ours).collect();
-    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| ours.answered.percentile(share));
-    let peak = ours.process.peak() as f64 / 1e6;
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| {
+        let [ours, twin] = [&mut ours, &mut twin].map(|side| side.answered.percentile(share));
+        format!("{ours:.2} / {twin:.2}")
+    });
+    let [peak, twins_peak] = [&ours, &twin].map(|side| side.process.peak() as f64 / 1e6);
     println!(
-        "| {name} | {:.0} | {p50:.2} | {p99:.2} | {p999:.2} | {:.1} | {:.1} | {:.2} | ≥ {target:.2} | {peak:.0} |",
+        "| {name} | {:.0} / {:.0} | {p50} | {p99} | {p999} | {peak:.0} / {twins_peak:.0} | {:.1} / {:.1} | {:.2} | ≥ {target:.2} |",
         median(ours.rates),
+        median(twin.rates),
         median(ours.cpu),
         median(twin.cpu),
         median(ratios),

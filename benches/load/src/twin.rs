@@ -8,6 +8,7 @@ use axum::{
     body::Body,
     extract::State,
     routing::{get, post},
+    serve::ListenerExt,
 };
 use bytes::Bytes;
 use flagstaff::wire::v1::{EvaluateFlagRequest, EvaluateFlagsRequest};
@@ -47,6 +48,9 @@ async fn rest(listener: TcpListener, answer: Bytes) {
         .route("/flags", post(flags))
         .route("/flags/definitions", get(not_modified))
         .with_state(answer);
+    let listener = listener.tap_io(|stream| {
+        stream.set_nodelay(true).expect("an option of every socket");
+    });
     axum::serve(listener, router).await.expect("served");
 }
 

@@ -142,9 +142,7 @@ fn compile_test(
         "cohort" => Test::Cohort(CohortTest::compile(operator, value)),
         "flag" => Test::Flag(FlagTest::compile(key, operator, value)),
         "group" => Test::Group(index(stored, "group_type_index")?, property()?),
-        "person_metadata" => {
-            person(format!("{PERSON_METADATA_PREFIX}{key}").into(), property()?)
-        }
+        "person_metadata" => person(format!("{PERSON_METADATA_PREFIX}{key}").into(), property()?),
         _ => person(key.into(), property()?),
     })
 }
