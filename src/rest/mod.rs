@@ -39,6 +39,7 @@ use http::Method;
 
 pub use links::Forwarded;
 pub use paths::{Binding, bindings};
+pub use wires::{Wire, Wires};
 
 use crate::{
     model::error::{Error, Result},
@@ -71,16 +72,17 @@ struct Rest {
     settings: Arc<Settings>,
 }
 
-/// Every REST path, with the documented answers to unknown verbs.
+/// Every REST path: the [`Wire`]s, and a router of the others, with the documented answers to
+/// unknown verbs.
 ///
 /// # Panics
 ///
 /// When two RPCs claim one path, which the tests would have found.
-pub fn router(services: Services, settings: Settings) -> Router {
+pub fn edge(services: Services, settings: Settings) -> (Wires, Router) {
     let rest = Rest { services, settings: Arc::new(settings) };
     let described = Router::new().route("/openapi.json", get(openapi::get));
     let router = management(&rest).merge(wires::router(&rest)).merge(described);
-    router.method_not_allowed_fallback(method_not_allowed)
+    (Wires::new(rest), router.method_not_allowed_fallback(method_not_allowed))
 }
 
 /// One route for each binding of the contract, with and without the last slash.

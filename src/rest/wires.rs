@@ -12,6 +12,7 @@ mod query;
 
 use axum::{
     Router,
+    extract::Request,
     middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
@@ -22,17 +23,55 @@ pub(super) use events::PATHS as EVENT_PATHS;
 
 use super::Rest;
 
-/// The client paths, each with and without the last slash. Browsers of any site may ask those
-/// that need no secret.
+/// The client paths but for those of [`Wire`], each with and without the last slash. Browsers of
+/// any site may ask those that need no secret.
 pub(super) fn router(rest: &Rest) -> Router {
-    let router = open().layer(from_fn(cors::open_to_all)).merge(evaluation());
-    router.with_state(rest.clone()).merge(definitions::router(rest))
+    let router = open().layer(from_fn(cors::open_to_all)).with_state(rest.clone());
+    router.merge(definitions::router(rest))
 }
 
-/// A layer would copy and box each of these requests, so they are opened to all by hand.
-fn evaluation() -> Router<Rest> {
-    let router = both(Router::new(), "/flags", any(flags::flags));
-    both(router, "/decide", any(flags::decide))
+/// A path that programs ask all day, with any method: it is answered before any router, which
+/// would copy and box each of these requests to find out the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// `/flags`.
+    Flags,
+    /// `/decide`.
+    Decide,
+    /// `/flags/definitions`.
+    Definitions,
+}
+
+impl Wire {
+    /// The one that a path names, with the last slash or without.
+    #[must_use]
+    pub fn of(path: &str) -> Option<Self> {
+        match path.strip_suffix('/').unwrap_or(path) {
+            "/flags" => Some(Self::Flags),
+            "/decide" => Some(Self::Decide),
+            "/flags/definitions" => Some(Self::Definitions),
+            _ => None,
+        }
+    }
+}
+
+/// Answers [`Wire`]s. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Wires(Rest);
+
+impl Wires {
+    pub(super) fn new(rest: Rest) -> Self {
+        Self(rest)
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, wire: Wire, request: Request) -> Response {
+        match wire {
+            Wire::Flags => flags::flags(&self.0, request).await,
+            Wire::Decide => flags::decide(&self.0, request).await,
+            Wire::Definitions => definitions::whole(&self.0, request).await,
+        }
+    }
 }
 
 fn open() -> Router<Rest> {
@@ -51,4 +90,27 @@ fn both(router: Router<Rest>, path: &str, route: MethodRouter<Rest>) -> Router<R
 /// The answer to `OPTIONS`.
 fn options(allowed: &'static str) -> Response {
     (StatusCode::NO_CONTENT, [(ALLOW, HeaderValue::from_static(allowed))]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wire;
+
+    #[test]
+    fn wires_are_known_by_their_paths_with_the_last_slash_and_without() {
+        for (path, wire) in [
+            ("/flags", Some(Wire::Flags)),
+            ("/flags/", Some(Wire::Flags)),
+            ("/decide/", Some(Wire::Decide)),
+            ("/flags/definitions", Some(Wire::Definitions)),
+            ("/flags/definitions/", Some(Wire::Definitions)),
+            ("/flags//", None),
+            ("/flags/x", None),
+            ("/Flags", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(Wire::of(path), wire, "{path}");
+        }
+    }
 }

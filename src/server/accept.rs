@@ -1,7 +1,7 @@
 //! The accept loop: TLS where asked for, HTTP/1.1 and HTTP/2 on one port, and a
 //! graceful end.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, service::service_fn};
@@ -16,6 +16,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::gather::{Gathered, Later, Socket};
 
 /// What answers requests.
 pub(super) trait App: Clone + Send + 'static {
@@ -91,13 +93,15 @@ async fn speak(
         let answer = Box::pin(app.clone().answer(peer, request.map(Body::new)));
         async { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::pin!(connection);
+    let later = Later::new();
+    let socket = Socket { stream, later: Arc::clone(&later) };
+    let connection = pin!(http.serve_connection(TokioIo::new(socket), service));
+    let mut gathered = Gathered { connection, later };
     let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
+        outcome = &mut gathered => outcome,
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            gathered.connection.as_mut().graceful_shutdown();
+            gathered.await
         }
     };
     if let Err(error) = outcome {

@@ -15,7 +15,7 @@ use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
     grpc::{Call, Calls, DeadlineLayer, OverWeb},
-    rest,
+    rest::{self, Wire, Wires},
 };
 
 type Boxed = BoxCloneSyncService<Request, Response, Infallible>;
@@ -28,19 +28,24 @@ pub(super) struct Dispatch {
     grpc: Router,
     /// The calls that programs make all day, which no router need find.
     calls: Calls,
+    /// The same over REST.
+    wires: Wires,
 }
 
 impl Dispatch {
-    pub(super) fn new(rest: Router, routes: Routes, calls: Calls) -> Self {
+    pub(super) fn new((wires, rest): (Wires, Router), routes: Routes, calls: Calls) -> Self {
         let router = routes.prepare().into_axum_router();
         let grpc = DeadlineLayer.layer(GrpcBodies(router.clone()));
         // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
         let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(GrpcBodies(router.clone())));
         let fallback = Dialects { grpc: boxed(grpc), web: boxed(web) };
-        Self { all: rest.fallback_service(fallback), grpc: router, calls }
+        Self { all: rest.fallback_service(fallback), grpc: router, calls, wires }
     }
 
     pub(super) async fn answer(&self, request: Request) -> Response {
+        if let Some(wire) = Wire::of(request.uri().path()) {
+            return self.wires.answer(wire, request).await;
+        }
         let is_plain = is_plain_call(&request);
         if let Some(call) = Call::of(request.uri().path()).filter(|_| is_plain) {
             let request = request.map(tonic::body::Body::new);

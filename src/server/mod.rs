@@ -5,6 +5,7 @@ mod accept;
 mod dispatch;
 mod edge;
 mod forwarded;
+mod gather;
 mod ops;
 mod tls;
 
@@ -136,7 +137,7 @@ impl Server {
         let limits = grpc_limits(&settings);
         let calls = grpc::Calls::new(services.clone(), limits);
         let routes = grpc::routes(services.clone(), limits, &health).await;
-        let rest = rest::router(services, rest_settings(&settings));
+        let rest = rest::edge(services, rest_settings(&settings));
         let edge = Edge::new(Parts {
             dispatch: Dispatch::new(rest, routes.add_service(health_service), calls),
             authenticator,

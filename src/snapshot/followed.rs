@@ -16,8 +16,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::Snapshots;
 use crate::model::error::{Error, Result};
 
-/// How many projects are read at a time: less than half of a pool.
-const AT_ONCE: usize = 8;
+/// How many projects are read at a time, each in up to three queries at once: a little more than
+/// there are connections for, so that none of those is idle.
+const AT_ONCE: usize = 3;
 /// How long one may take before others have its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -224,13 +224,14 @@ impl Snapshots {
         if from >= revision {
             return Ok(None);
         }
-        let changes = self.store.changes_since(project_id, from).await?;
+        let store = self.store.following();
+        let changes = store.changes_since(project_id, from).await?;
         let after = match changes.other {
-            true => match self.store.project(project_id).await? {
-                Some(project) => compile::whole(&self.store, project).await?,
+            true => match store.project(project_id).await? {
+                Some(project) => compile::whole(&store, project).await?,
                 None => return Ok(None),
             },
-            false => compile::patched(&self.store, &before, &changes, revision).await?,
+            false => compile::patched(&store, &before, &changes, revision).await?,
         };
         slot.state.store(Arc::new(after));
         Ok(Some((from, changes)))

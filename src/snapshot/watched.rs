@@ -152,6 +152,7 @@ impl Snapshots {
         slot: &Slot,
         patched: Option<(i64, Changes)>,
     ) -> Result<()> {
+        let store = self.store.following();
         let project = slot.state.load().project.clone();
         let at = ledger.revision();
         if at >= project.revision {
@@ -159,21 +160,21 @@ impl Snapshots {
         }
         let changes = match patched {
             Some((from, changes)) if from == at => changes,
-            _ => self.store.changes_since(project.id, at).await?,
+            _ => store.changes_since(project.id, at).await?,
         };
         if changes.other {
-            let definitions = self.store.definitions_for_others(project.id).await?;
+            let definitions = store.definitions_for_others(project.id).await?;
             return ledger.replace(definitions.ok_or_else(Error::not_found)?).await;
         }
-        let flags = self.store.flags_for_others(project.id, &changes.flag_ids).await?;
+        let flags = store.flags_for_others(project.id, &changes.flag_ids).await?;
         let told: HashSet<i64> = flags.iter().map(|flag| flag.id).collect();
         let others = changes.flag_ids.iter().filter(|id| !told.contains(id)).copied();
         ledger.apply(Changed {
             revision: changes.revision.max(project.revision),
-            keys: keys(&self.store, project.id, others.collect()).await?,
+            keys: keys(&store, project.id, others.collect()).await?,
             flags,
             flag_ids: changes.flag_ids,
-            trees: self.store.cohort_trees(project.id, &changes.cohort_ids).await?,
+            trees: store.cohort_trees(project.id, &changes.cohort_ids).await?,
             cohort_ids: changes.cohort_ids,
         })
     }

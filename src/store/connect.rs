@@ -14,9 +14,14 @@ use sea_orm::{
 use super::{Reachability, Store};
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that was used more lately than this is not asked whether it is there before it is
+/// used again, which would double the way to the database and back.
+const IDLE: Duration = Duration::from_secs(1);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const POSTGRES_CONNECTIONS: u32 = 20;
+/// As many as one project's changes are read on at once, for two projects.
+const FOLLOWING_CONNECTIONS: u32 = 6;
 const SQLITE_READERS: u32 = 4;
 
 /// What a command may do with a SQLite file that is not there.
@@ -72,10 +77,11 @@ impl Store {
     fn of(
         write: DatabaseConnection,
         read: DatabaseConnection,
-        watch: DatabaseConnection,
+        [watch, follow]: [DatabaseConnection; 2],
         url: &str,
     ) -> Self {
-        Self { write, read, watch, url: url.to_owned(), reachable: Reachability::default() }
+        let url = url.to_owned();
+        Self { write, read, watch, follow, url, reachable: Reachability::default() }
     }
 
     /// The file of an embedded database; `None` for a server or memory.
@@ -101,7 +107,7 @@ async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError
     } else {
         open(sqlite_options(url, SQLITE_READERS)).await?
     };
-    Ok(Store::of(write, read.clone(), read, url))
+    Ok(Store::of(write, read.clone(), [read.clone(), read], url))
 }
 
 fn in_memory(url: &str) -> bool {
@@ -127,12 +133,15 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
 
 async fn connect_postgres(url: &str) -> Result<Store, ConnectError> {
     refused_at_once(url).await?;
-    let mut options = options(url, POSTGRES_CONNECTIONS);
-    options.statement_timeout(STATEMENT_TIMEOUT).set_application_name("flagstaff");
-    let mut watching = self::options(url, 1);
-    watching.statement_timeout(STATEMENT_TIMEOUT).set_application_name("flagstaff watch");
-    let (write, watch) = (open(options).await?, open(watching).await?);
-    Ok(Store::of(write.clone(), write, watch, url))
+    let pool = |name: &'static str, connections| {
+        let mut options = options(url, connections);
+        options.statement_timeout(STATEMENT_TIMEOUT).set_application_name(name);
+        open(options)
+    };
+    let write = pool("flagstaff", POSTGRES_CONNECTIONS).await?;
+    let watch = pool("flagstaff watch", 1).await?;
+    let follow = pool("flagstaff follow", FOLLOWING_CONNECTIONS).await?;
+    Ok(Store::of(write.clone(), write, [watch, follow], url))
 }
 
 /// One plain connection first: a pool would try again until its time-out, and then name that
@@ -158,6 +167,7 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
         .min_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire_if_idle_for(IDLE)
         .sqlx_logging(false);
     options
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{TryFutureExt, future::try_join};
 use sea_orm::{
     AccessMode, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IsolationLevel, QueryFilter,
     TransactionOptions, TransactionTrait,
@@ -13,9 +14,10 @@ use super::{
     among::among,
     cohorts,
     entity::{cohort, feature_flag, project},
-    failure, flag_links,
+    failure,
+    flag_links::Beside,
     flags::{bare, live},
-    flags_labels, groups, projects, stored_json,
+    groups, projects, stored_json,
 };
 use crate::model::{definitions::Definitions, error::Result, flag::FeatureFlag};
 
@@ -88,12 +90,11 @@ async fn flags(
                 .add(feature_flag::Column::HasEncryptedPayloads.eq(false)),
         )
         .all(connection)
-        .await
-        .map_err(failure)?;
+        .map_err(failure);
+    let (rows, beside) = try_join(rows, Beside::of(connection, project_id, ids)).await?;
     // One whose text is damaged is left out alone; SDKs ask the service for what they do not find.
     let mut flags: Vec<_> = rows.into_iter().filter_map(|row| bare(row).ok()).collect();
-    flags_labels::add_contexts(connection, project_id, &mut flags).await?;
-    flag_links::add(connection, project_id, &mut flags).await?;
+    beside.fill(&mut flags);
     // Databases differ in how they order text.
     flags.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     Ok(flags)

@@ -3,15 +3,17 @@
 
 use std::collections::HashMap;
 
+use futures::future::try_join;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder, Select,
 };
 
 use super::{
     ProjectWrite,
     entity::{feature_flag_dashboard, flag_link},
     failure,
-    flags_labels::MOST_NAMED,
+    flags_labels::{self, OfFlags, named},
 };
 use crate::model::{
     error::Result,
@@ -19,26 +21,53 @@ use crate::model::{
     link::{Link, LinkKind},
 };
 
-/// Fills in what refers to each flag.
-pub(super) async fn add(
+/// What decides about flags and is not in their rows.
+#[derive(Debug)]
+pub(super) struct Beside {
+    contexts: OfFlags<String>,
+    links: OfFlags<Link>,
+}
+
+impl Beside {
+    /// That of these flags, or of all; read at once, where the connection can.
+    pub(super) async fn of(
+        connection: &impl ConnectionTrait,
+        project_id: i64,
+        flag_ids: Option<&[i64]>,
+    ) -> Result<Self> {
+        let contexts = flags_labels::contexts_of(connection, project_id, flag_ids);
+        let (contexts, links) = try_join(contexts, of(connection, project_id, flag_ids)).await?;
+        Ok(Self { contexts, links })
+    }
+
+    /// Gives each flag its own.
+    pub(super) fn fill(mut self, flags: &mut [FeatureFlag]) {
+        for flag in flags {
+            flag.evaluation_contexts = self.contexts.remove(&flag.id).unwrap_or_default();
+            flag.links = self.links.remove(&flag.id).unwrap_or_default();
+        }
+    }
+}
+
+/// What refers to these flags, or to any.
+async fn of(
     connection: &impl ConnectionTrait,
     project_id: i64,
-    flags: &mut [FeatureFlag],
-) -> Result<()> {
-    let mut query = flag_link::Entity::find().filter(flag_link::Column::ProjectId.eq(project_id));
-    if flags.len() <= MOST_NAMED {
-        query = query.filter(flag_link::Column::FlagId.is_in(flags.iter().map(|flag| flag.id)));
-    }
-    let rows =
-        query.order_by_asc(flag_link::Column::RefId).all(connection).await.map_err(failure)?;
-    let mut of_flag: HashMap<i64, Vec<Link>> = HashMap::new();
+    flag_ids: Option<&[i64]>,
+) -> Result<OfFlags<Link>> {
+    let named = named(flag_ids).map(|ids| flag_link::Column::FlagId.is_in(ids));
+    let rows = flag_link::Entity::find()
+        .filter(flag_link::Column::ProjectId.eq(project_id))
+        .filter(Condition::all().add_option(named))
+        .order_by_asc(flag_link::Column::RefId)
+        .all(connection)
+        .await
+        .map_err(failure)?;
+    let mut of_flag = OfFlags::new();
     for row in rows {
         of_flag.entry(row.flag_id).or_default().extend(link(row));
     }
-    for flag in flags {
-        flag.links = of_flag.remove(&flag.id).unwrap_or_default();
-    }
-    Ok(())
+    Ok(of_flag)
 }
 
 /// A link of a product that this release does not know is passed over.

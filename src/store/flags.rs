@@ -1,5 +1,6 @@
 //! Feature flags: read whole, written with the columns that queries need.
 
+use futures::{TryFutureExt, future::try_join};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, SqlErr,
@@ -11,7 +12,9 @@ use super::{
     ProjectWrite, Store,
     among::among,
     entity::{feature_flag, flag_dependency},
-    failure, flag_links, flags_labels,
+    failure, flag_links,
+    flag_links::Beside,
+    flags_labels,
     project_write::Kind,
     stored_json, users,
 };
@@ -85,10 +88,12 @@ impl Store {
             let wanted = among(self.reader(), feature_flag::Column::Id, ids.iter().copied());
             query = query.filter(wanted);
         }
-        let rows = query.order_by_asc(feature_flag::Column::Key).all(self.reader()).await;
-        let mut flags = rows.map_err(failure)?.into_iter().map(bare).collect::<Result<Vec<_>>>()?;
-        flags_labels::add_contexts(self.reader(), project_id, &mut flags).await?;
-        flag_links::add(self.reader(), project_id, &mut flags).await?;
+        let rows = query.order_by_asc(feature_flag::Column::Key).all(self.reader());
+        let beside = Beside::of(self.reader(), project_id, ids);
+        // All at once: other replicas' changes are waited for.
+        let (rows, beside) = try_join(rows.map_err(failure), beside).await?;
+        let mut flags = rows.into_iter().map(bare).collect::<Result<Vec<_>>>()?;
+        beside.fill(&mut flags);
         Ok(flags)
     }
 }
@@ -289,9 +294,12 @@ pub(super) async fn whole(
         Ok(FeatureFlag { created_by, last_modified_by, ..bare(row)? })
     };
     let mut flags = rows.into_iter().map(signed).collect::<Result<Vec<_>>>()?;
-    flags_labels::add_tags(connection, project_id, &mut flags).await?;
-    flags_labels::add_contexts(connection, project_id, &mut flags).await?;
-    flag_links::add(connection, project_id, &mut flags).await?;
+    let ids: Vec<_> = flags.iter().map(|flag| flag.id).collect();
+    let mut tags = flags_labels::tags_of(connection, project_id, Some(&ids)).await?;
+    for flag in &mut flags {
+        flag.tags = tags.remove(&flag.id).unwrap_or_default();
+    }
+    Beside::of(connection, project_id, Some(&ids)).await?.fill(&mut flags);
     flag_links::add_dashboards(connection, project_id, &mut flags).await?;
     Ok(flags)
 }

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
+    ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::{
@@ -16,35 +16,42 @@ use super::{
     entity::{evaluation_context, feature_flag_evaluation_context, feature_flag_tag, tag},
     failure,
 };
-use crate::model::{error::Result, flag::FeatureFlag};
+use crate::model::error::Result;
 
 /// Beyond this many flags all links of the project are read: databases bound the
 /// number of values in a statement.
-pub(super) const MOST_NAMED: usize = 10_000;
+const MOST_NAMED: usize = 10_000;
+
+/// What flags have, by the flag's number.
+pub(super) type OfFlags<T> = HashMap<i64, Vec<T>>;
+
+/// The flags to name in a statement; `None` where all are read.
+pub(super) fn named(flag_ids: Option<&[i64]>) -> Option<impl Iterator<Item = i64>> {
+    flag_ids.filter(|ids| ids.len() <= MOST_NAMED).map(|ids| ids.iter().copied())
+}
 
 macro_rules! labels {
-    ($add:ident, $replace:ident, $field:ident, $name:ident, $link:ident, $id:ident, $Id:ident, $what:literal) => {
-        #[doc = concat!("Fills in the ", $what, " of each flag, sorted.")]
-        pub(super) async fn $add(
+    ($of:ident, $replace:ident, $name:ident, $link:ident, $id:ident, $Id:ident, $what:literal) => {
+        #[doc = concat!("The ", $what, " of these flags, or of all, sorted.")]
+        pub(super) async fn $of(
             connection: &impl ConnectionTrait,
             project_id: i64,
-            flags: &mut [FeatureFlag],
-        ) -> Result<()> {
-            let mut links = $link::Entity::find().filter($link::Column::ProjectId.eq(project_id));
-            if flags.len() <= MOST_NAMED {
-                links = links.filter($link::Column::FlagId.is_in(flags.iter().map(|flag| flag.id)));
-            }
-            let pairs: Vec<($link::Model, Option<$name::Model>)> =
-                links.find_also_related($name::Entity).all(connection).await.map_err(failure)?;
-            let mut of_flag: HashMap<i64, Vec<String>> = HashMap::new();
+            flag_ids: Option<&[i64]>,
+        ) -> Result<OfFlags<String>> {
+            let named = named(flag_ids).map(|ids| $link::Column::FlagId.is_in(ids));
+            let pairs: Vec<($link::Model, Option<$name::Model>)> = $link::Entity::find()
+                .filter($link::Column::ProjectId.eq(project_id))
+                .filter(Condition::all().add_option(named))
+                .find_also_related($name::Entity)
+                .all(connection)
+                .await
+                .map_err(failure)?;
+            let mut of_flag = OfFlags::new();
             for (link, label) in pairs {
                 of_flag.entry(link.flag_id).or_default().extend(label.map(|label| label.name));
             }
-            for flag in flags {
-                flag.$field = of_flag.remove(&flag.id).unwrap_or_default();
-                flag.$field.sort_unstable();
-            }
-            Ok(())
+            of_flag.values_mut().for_each(|names| names.sort_unstable());
+            Ok(of_flag)
         }
 
         #[doc = concat!("Makes these names the ", $what, " of a flag, whatever it had.")]
@@ -119,11 +126,10 @@ macro_rules! labels {
     };
 }
 
-labels!(add_tags, replace_tags, tags, tag, feature_flag_tag, tag_id, TagId, "tags");
+labels!(tags_of, replace_tags, tag, feature_flag_tag, tag_id, TagId, "tags");
 labels!(
-    add_contexts,
+    contexts_of,
     replace_contexts,
-    evaluation_contexts,
     evaluation_context,
     feature_flag_evaluation_context,
     evaluation_context_id,

@@ -63,14 +63,16 @@ use crate::model::error::Error;
 
 /// A database, open and ready.
 ///
-/// On SQLite the two connections differ: one writer, and several readers that
-/// never wait for it. On PostgreSQL they are one pool.
+/// On SQLite those who write and those who read have connections of their own: one writer, and
+/// several readers that never wait for it. On PostgreSQL they share a pool.
 #[derive(Clone)]
 pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
     /// Asks for revisions alone, so that a pool that is busy is not taken for a database that is gone.
     watch: DatabaseConnection,
+    /// Reads what changed: few connections, which therefore know the queries by heart.
+    follow: DatabaseConnection,
     url: String,
     reachable: Reachability,
 }
@@ -155,6 +157,11 @@ impl Store {
         &self.read
     }
 
+    /// The same, reading where nobody is in the way of those who follow changes.
+    pub(crate) fn following(&self) -> Self {
+        Self { read: self.follow.clone(), ..self.clone() }
+    }
+
     /// Asks the database whether it is there.
     ///
     /// # Errors
@@ -166,8 +173,8 @@ impl Store {
 
     /// Closes the connections, after the work in them is done.
     pub async fn close(self) {
-        let Self { write, read, watch, .. } = self;
-        for connection in [watch, read, write] {
+        let Self { write, read, watch, follow, .. } = self;
+        for connection in [follow, watch, read, write] {
             if let Err(error) = connection.close().await {
                 tracing::warn!(%error, "database connection did not close cleanly");
             }

@@ -5,10 +5,11 @@
 //! cargo run --release -p load-bench                   # everything, some four minutes
 //! cargo run --release -p load-bench -- calls          # the table of calls alone
 //! cargo run --release -p load-bench -- calls --row 0  # one row of it
+//! cargo run --release -p load-bench -- propagation    # how soon a change is known everywhere
 //! ```
 //!
-//! Servers are processes of their own on loopback, on SQLite; the one client
-//! program drives them in turns. What is judged is the processor time of the
+//! Servers are processes of their own on loopback, on SQLite unless it says so;
+//! the one client program drives them in turns. What is judged is the processor time of the
 //! server for one call: throughput and latency depend on what else the machine
 //! does, the client included.
 
@@ -23,6 +24,7 @@ mod client;
 mod drive;
 mod growth;
 mod process;
+mod propagation;
 mod rows;
 mod stage;
 mod twin;
@@ -59,6 +61,8 @@ enum Part {
     Refresh,
     /// Memory of many projects
     Memory,
+    /// How soon replicas and watchers on one PostgreSQL know of a change
+    Propagation,
 }
 
 impl Settings {
@@ -100,5 +104,8 @@ async fn measure(settings: &Settings) {
     }
     if settings.wants(Part::Memory) {
         change::memory().await;
+    }
+    if settings.wants(Part::Propagation) {
+        propagation::run().await;
     }
 }

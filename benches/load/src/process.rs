@@ -26,11 +26,15 @@ impl Process {
     /// `FLAGSTAFF_LOAD_SERVICE`, it is this very program in another role, so it is built as its
     /// twins are. Whoever connects is answered once it has started.
     pub(crate) fn service(database: &Path, more: &[&str]) -> Self {
+        Self::service_on(&format!("sqlite://{}?mode=rwc", database.display()), more)
+    }
+
+    /// The same on any database.
+    pub(crate) fn service_on(url: &str, more: &[&str]) -> Self {
         let address = free();
         let listen = address.to_string();
-        let url = format!("sqlite://{}?mode=rwc", database.display());
         let own = ["serve", "--listen", &listen, "--ops-listen", "127.0.0.1:0"];
-        let rest = ["--rate-limits", "off", "--log", "warn", "--database-url", &url];
+        let rest = ["--rate-limits", "off", "--log", "warn", "--database-url", url];
         let arguments = own.iter().chain(&rest).chain(more);
         #[expect(clippy::disallowed_methods, reason = "a bench has no settings of its own")]
         let program = std::env::var_os("FLAGSTAFF_LOAD_SERVICE").map_or_else(itself, PathBuf::from);
@@ -78,6 +82,12 @@ impl Process {
     /// The memory that is resident now, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.status("VmRSS:")
+    }
+
+    /// Open file descriptors.
+    pub(crate) fn files(&self) -> usize {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.expect("the server runs").count()
     }
 
     fn status(&self, name: &str) -> u64 {

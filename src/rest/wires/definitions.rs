@@ -33,16 +33,14 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, must-revalidat
 
 pub(super) fn router(rest: &Rest) -> Router {
     Router::new()
-        .route("/flags/definitions", any(whole))
-        .route("/flags/definitions/", any(whole))
         .route("/api/feature_flag/local_evaluation", any(chosen))
         .route("/api/feature_flag/local_evaluation/", any(chosen))
         .with_state(rest.clone())
 }
 
 /// `/flags/definitions`: cohorts always come along.
-async fn whole(State(rest): State<Rest>, request: Request) -> Response {
-    by_token(&rest, Form::WithCohorts, request.into_parts().0).await
+pub(super) async fn whole(rest: &Rest, request: Request) -> Response {
+    by_token(rest, Form::WithCohorts, request.into_parts().0).await
 }
 
 /// The older path: cohorts come along when they are asked for.

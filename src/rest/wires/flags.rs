@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{
@@ -30,19 +30,20 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Says that a proxy took a request for `/decide` to `/flags`.
 const ORIGINAL_ENDPOINT: HeaderName = HeaderName::from_static("x-original-endpoint");
 
-pub(super) async fn flags(State(rest): State<Rest>, request: Request) -> Response {
+pub(super) async fn flags(rest: &Rest, request: Request) -> Response {
     let original = text(request.headers(), &ORIGINAL_ENDPOINT);
     let endpoint = match original.is_some_and(|name| name.eq_ignore_ascii_case("decide")) {
         true => Endpoint::Decide,
         false => Endpoint::Flags,
     };
-    answer(&rest, endpoint, request).await
+    answer(rest, endpoint, request).await
 }
 
-pub(super) async fn decide(State(rest): State<Rest>, request: Request) -> Response {
-    answer(&rest, Endpoint::Decide, request).await
+pub(super) async fn decide(rest: &Rest, request: Request) -> Response {
+    answer(rest, Endpoint::Decide, request).await
 }
 
+/// A layer would copy and box each of these requests, so they are opened to all by hand.
 async fn answer(rest: &Rest, endpoint: Endpoint, request: Request) -> Response {
     let page = cors::Asked::of(&request);
     let mut response = answered(rest, endpoint, request).await;

@@ -13,9 +13,10 @@ use flagstaff::wire::v1::{
     watch_flags_response::Event,
 };
 use tokio::task::JoinSet;
-use tonic::{Request, transport::Channel};
+use tonic::transport::Channel;
 
-use crate::process::{KEY, Replica};
+use super::{authorized, connection, sure};
+use crate::process::Process;
 
 /// How often everybody is looked at: what is measured may be so much too long.
 const LOOK: Duration = Duration::from_millis(1);
@@ -29,13 +30,13 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// Opens all connections, and as many streams on each, at once.
     pub(crate) async fn open(
-        replica: &Replica,
+        replica: &Process,
         watchers: usize,
         connections: usize,
         from: Option<i64>,
     ) -> Self {
         let heard: Arc<[_]> = (0..watchers).map(|_| AtomicI64::new(-1)).collect();
-        let opened = (0..connections).map(|_| replica.connection());
+        let opened = (0..connections).map(|_| connection(replica));
         let channels = futures::future::join_all(opened).await;
         let mut watching = JoinSet::new();
         for (place, channel) in (0..watchers).zip(channels.iter().cycle()) {
@@ -46,19 +47,19 @@ impl Crowd {
 
     /// When the last watcher came to a revision.
     pub(crate) async fn reached(&self, revision: i64) -> Instant {
-        let mut looks = tokio::time::interval(LOOK);
-        loop {
-            looks.tick().await;
-            if self.heard.iter().all(|heard| heard.load(Ordering::Relaxed) >= revision) {
-                return Instant::now();
+        sure(async {
+            let mut looks = tokio::time::interval(LOOK);
+            while !self.heard.iter().all(|heard| heard.load(Ordering::Relaxed) >= revision) {
+                looks.tick().await;
             }
-        }
+            Instant::now()
+        })
+        .await
     }
 }
 
 async fn watch(channel: Channel, from: Option<i64>, place: usize, heard: Arc<[AtomicI64]>) {
-    let mut request = Request::new(WatchFlagsRequest { from_revision: from, ..Default::default() });
-    request.metadata_mut().insert("authorization", format!("Bearer {KEY}").parse().unwrap());
+    let request = authorized(WatchFlagsRequest { from_revision: from, ..Default::default() });
     let mut client = EvaluationServiceClient::new(channel);
     let mut stream = client.watch_flags(request).await.expect("a watch").into_inner();
     while let Ok(Some(message)) = stream.message().await {

@@ -1,0 +1,128 @@
+//! Gathers what many streams of one connection say at a time into few writes.
+//!
+//! A stream that has something to send wakes its connection, which the runtime
+//! would let write at once, before the next stream has a turn: as many writes
+//! as streams. Here the connection is woken for its streams' sake only when all
+//! others who are ready had a turn. Its socket still wakes it at once.
+
+use std::{
+    io::{self, IoSlice},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::yield_now,
+};
+
+/// Wakes the task of a connection, later.
+#[derive(Debug)]
+pub(super) struct Later {
+    task: Mutex<Waker>,
+    /// Whether it is going to be woken.
+    is_due: AtomicBool,
+}
+
+impl Later {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { task: Mutex::new(Waker::noop().clone()), is_due: AtomicBool::new(false) })
+    }
+
+    /// Wakes the task at once.
+    fn at_once(&self) -> Waker {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn polled_by(&self, task: &Waker) {
+        self.is_due.store(false, Ordering::Release);
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(task);
+    }
+}
+
+impl Wake for Later {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_due.swap(true, Ordering::AcqRel) {
+            // Who yields is woken by the runtime after all others who are ready; here, somebody
+            // else than who is running.
+            let _ = pin!(yield_now()).poll(&mut Context::from_waker(&self.at_once()));
+        }
+    }
+}
+
+/// A connection whose streams wake it later.
+#[derive(Debug)]
+pub(super) struct Gathered<C> {
+    pub(super) connection: C,
+    pub(super) later: Arc<Later>,
+}
+
+impl<C: Future + Unpin> Future for Gathered<C> {
+    type Output = C::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        self.later.polled_by(context.waker());
+        let later = Waker::from(Arc::clone(&self.later));
+        Pin::new(&mut self.connection).poll(&mut Context::from_waker(&later))
+    }
+}
+
+/// The socket of such a connection.
+#[derive(Debug)]
+pub(super) struct Socket<S> {
+    pub(super) stream: S,
+    pub(super) later: Arc<Later>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let at_once = self.later.at_once();
+        Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(&at_once), buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let at_once = self.later.at_once();
+        Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(&at_once), bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let at_once = self.later.at_once();
+        Pin::new(&mut self.stream).poll_write_vectored(&mut Context::from_waker(&at_once), slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let at_once = self.later.at_once();
+        Pin::new(&mut self.stream).poll_flush(&mut Context::from_waker(&at_once))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let at_once = self.later.at_once();
+        Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&at_once))
+    }
+}
