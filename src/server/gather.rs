@@ -126,3 +126,56 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&at_once))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{OnceLock, atomic::AtomicUsize};
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// Counts how often it is polled, and leaves its waker to its streams.
+    struct Counting {
+        polls: Arc<AtomicUsize>,
+        waker: Arc<OnceLock<Waker>>,
+    }
+
+    impl Future for Counting {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            self.polls.fetch_add(1, Ordering::Relaxed);
+            self.waker.get_or_init(|| context.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_connection_is_woken_once_for_all_streams_that_speak_at_a_time() {
+        let (polls, waker) = (Arc::<AtomicUsize>::default(), Arc::<OnceLock<Waker>>::default());
+        let connection = Counting { polls: Arc::clone(&polls), waker: Arc::clone(&waker) };
+        let connection = tokio::spawn(Gathered { connection, later: Later::new() });
+        // On the runtime's one thread, so that the streams wait for their turns there.
+        let spoken = tokio::spawn(async move {
+            while waker.get().is_none() {
+                yield_now().await;
+            }
+            let mut streams: JoinSet<()> = JoinSet::new();
+            for _ in 0..20 {
+                let waker = Arc::clone(&waker);
+                streams.spawn(async move { waker.get().unwrap().wake_by_ref() });
+            }
+            streams.join_all().await;
+            while polls.load(Ordering::Relaxed) < 2 {
+                yield_now().await;
+            }
+            yield_now().await;
+            polls.load(Ordering::Relaxed)
+        });
+        // The runtime looks after those who yielded now and then, which may fall between two streams.
+        let polls = spoken.await.unwrap();
+        assert!(polls <= 3, "once to begin with, and once for twenty streams: {polls}");
+        connection.abort();
+    }
+}
