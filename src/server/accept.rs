@@ -96,7 +96,7 @@ async fn speak(
     let later = Later::new();
     let socket = Socket { stream, later: Arc::clone(&later) };
     let connection = pin!(http.serve_connection(TokioIo::new(socket), service));
-    let mut gathered = Gathered { connection, later };
+    let mut gathered = Gathered::new(connection, later);
     let outcome = tokio::select! {
         outcome = &mut gathered => outcome,
         () = stop.cancelled() => {

@@ -2,8 +2,8 @@
 //!
 //! A stream that has something to send wakes its connection, which the runtime
 //! would let write at once, before the next stream has a turn: as many writes
-//! as streams. Here the connection is woken for its streams' sake only when all
-//! others who are ready had a turn. Its socket still wakes it at once.
+//! as streams. Here a connection that its streams have woken lets all others who
+//! are ready have a turn first. What its socket has to say it hears at once.
 
 use std::{
     io::{self, IoSlice},
@@ -20,11 +20,11 @@ use tokio::{
     task::yield_now,
 };
 
-/// Wakes the task of a connection, later.
+/// Wakes the task of a connection for its streams' sake.
 #[derive(Debug)]
 pub(super) struct Later {
     task: Mutex<Waker>,
-    /// Whether it is going to be woken.
+    /// Whether a stream has something to say.
     is_due: AtomicBool,
 }
 
@@ -33,13 +33,11 @@ impl Later {
         Arc::new(Self { task: Mutex::new(Waker::noop().clone()), is_due: AtomicBool::new(false) })
     }
 
-    /// Wakes the task at once.
-    fn at_once(&self) -> Waker {
+    fn task(&self) -> Waker {
         self.task.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn polled_by(&self, task: &Waker) {
-        self.is_due.store(false, Ordering::Release);
         self.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(task);
     }
 }
@@ -51,18 +49,23 @@ impl Wake for Later {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_due.swap(true, Ordering::AcqRel) {
-            // Who yields is woken by the runtime after all others who are ready; here, somebody
-            // else than who is running.
-            let _ = pin!(yield_now()).poll(&mut Context::from_waker(&self.at_once()));
+            self.task().wake();
         }
     }
 }
 
-/// A connection whose streams wake it later.
+/// A connection that lets others have a turn when its streams have woken it.
 #[derive(Debug)]
 pub(super) struct Gathered<C> {
     pub(super) connection: C,
     pub(super) later: Arc<Later>,
+    has_yielded: bool,
+}
+
+impl<C> Gathered<C> {
+    pub(super) fn new(connection: C, later: Arc<Later>) -> Self {
+        Self { connection, later, has_yielded: false }
+    }
 }
 
 impl<C: Future + Unpin> Future for Gathered<C> {
@@ -70,6 +73,16 @@ impl<C: Future + Unpin> Future for Gathered<C> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
         self.later.polled_by(context.waker());
+        if !self.has_yielded && self.later.is_due.load(Ordering::Acquire) {
+            self.has_yielded = true;
+            // Whoever yields is woken by the runtime after all others who are ready.
+            if pin!(yield_now()).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        self.has_yielded = false;
+        // From here on a stream has to say so again.
+        self.later.is_due.store(false, Ordering::Release);
         let later = Waker::from(Arc::clone(&self.later));
         Pin::new(&mut self.connection).poll(&mut Context::from_waker(&later))
     }
@@ -88,8 +101,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let at_once = self.later.at_once();
-        Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(&at_once), buffer)
+        let task = self.later.task();
+        Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(&task), buffer)
     }
 }
 
@@ -99,8 +112,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let at_once = self.later.at_once();
-        Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(&at_once), bytes)
+        let task = self.later.task();
+        Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(&task), bytes)
     }
 
     fn poll_write_vectored(
@@ -108,8 +121,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         _: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let at_once = self.later.at_once();
-        Pin::new(&mut self.stream).poll_write_vectored(&mut Context::from_waker(&at_once), slices)
+        let task = self.later.task();
+        Pin::new(&mut self.stream).poll_write_vectored(&mut Context::from_waker(&task), slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -117,13 +130,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let at_once = self.later.at_once();
-        Pin::new(&mut self.stream).poll_flush(&mut Context::from_waker(&at_once))
+        let task = self.later.task();
+        Pin::new(&mut self.stream).poll_flush(&mut Context::from_waker(&task))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let at_once = self.later.at_once();
-        Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&at_once))
+        let task = self.later.task();
+        Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&task))
     }
 }
 
@@ -152,10 +165,21 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_a_connection_waits_for_may_yield_too() {
+        let answering = async {
+            for _ in 0..3 {
+                yield_now().await;
+            }
+        };
+        let connection = Gathered::new(Box::pin(answering), Later::new());
+        tokio::spawn(connection).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_connection_is_woken_once_for_all_streams_that_speak_at_a_time() {
         let (polls, waker) = (Arc::<AtomicUsize>::default(), Arc::<OnceLock<Waker>>::default());
         let connection = Counting { polls: Arc::clone(&polls), waker: Arc::clone(&waker) };
-        let connection = tokio::spawn(Gathered { connection, later: Later::new() });
+        let connection = tokio::spawn(Gathered::new(connection, Later::new()));
         // On the runtime's one thread, so that the streams wait for their turns there.
         let spoken = tokio::spawn(async move {
             while waker.get().is_none() {
