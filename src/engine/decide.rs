@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::bucket;
-use super::definition::{Aggregation, Condition, Filter, Flag, Rules, Test, Variant};
+use super::definition::{Aggregation, Condition, Filter, Flag, Rules, Test};
 use super::outcome::Outcome;
 use super::reason::{Failure, Miss, Ranking, Reason};
 use super::scene::{Scene, Verdict};
@@ -106,15 +106,18 @@ impl<'f> Question<'_, 'f> {
     fn matched(&self, condition: &Condition, index: u32) -> Outcome<'f> {
         let overridden = condition.variant.as_deref().and_then(|key| self.rules.variant(key));
         let variant = overridden.or_else(|| self.hashed_variant(condition.aggregation));
-        Outcome {
+        let on = Outcome {
             enabled: true,
-            variant: variant.map(|variant| &*variant.key),
-            payload: variant.map_or(&self.rules.payload, |variant| &variant.payload).as_deref(),
+            payload: self.rules.payload.as_deref(),
             ..Outcome::off(self.flag, Reason::ConditionMatch, Some(index))
+        };
+        match variant {
+            Some(at) => on.with_variant(&self.rules.variants, at),
+            None => on,
         }
     }
 
-    fn hashed_variant(&self, aggregation: Aggregation) -> Option<&'f Variant> {
+    fn hashed_variant(&self, aggregation: Aggregation) -> Option<usize> {
         if self.rules.variants.is_empty() {
             return None;
         }

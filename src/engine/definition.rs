@@ -17,6 +17,7 @@ pub(super) use filter::{
 };
 
 use super::bucket::{self, Rollout};
+use super::rendered::Rendered;
 use super::runtime::Runtime;
 
 /// A flag as stored.
@@ -81,6 +82,7 @@ pub struct Flag {
     has_encrypted_payloads: bool,
     has_experiment: bool,
     rules: Result<Rules, Malformed>,
+    rendered: Rendered,
 }
 
 /// What is wrong with a definition, for the log.
@@ -164,6 +166,7 @@ impl Flag {
             has_encrypted_payloads: source.has_encrypted_payloads,
             has_experiment: source.has_experiment,
             rules: parse::rules(source),
+            rendered: Rendered::default(),
         }
     }
 
@@ -251,6 +254,10 @@ impl Flag {
         self.rules.as_ref().ok()
     }
 
+    pub(super) fn rendered(&self) -> &Rendered {
+        &self.rendered
+    }
+
     /// The only runtime the flag is for, if there is but one.
     pub(super) fn runtime(&self) -> Option<Runtime> {
         self.runtime
@@ -287,15 +294,14 @@ impl Flag {
 }
 
 impl Rules {
-    /// The variant with this key.
-    pub(super) fn variant(&self, key: &str) -> Option<&Variant> {
-        self.variants.iter().find(|variant| &*variant.key == key)
+    /// The position of the variant with this key.
+    pub(super) fn variant(&self, key: &str) -> Option<usize> {
+        self.variants.iter().position(|variant| &*variant.key == key)
     }
 
-    /// The variant whose share holds `hash`.
-    pub(super) fn variant_at(&self, hash: f64) -> Option<&Variant> {
+    /// The position of the variant whose share holds `hash`.
+    pub(super) fn variant_at(&self, hash: f64) -> Option<usize> {
         bucket::pick(self.variants.iter().map(|variant| variant.end), hash)
-            .map(|index| &self.variants[index])
     }
 
     /// True if the answer depends on a hash.

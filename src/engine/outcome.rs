@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::definition::Flag;
+use super::definition::{Flag, Variant};
 use super::reason::{Failure, Reason};
 
 /// A flag's result for one subject. Texts are borrowed from the flag.
@@ -22,6 +22,17 @@ pub struct Outcome<'f> {
     pub payload: Option<&'f str>,
     /// True if the flag could not be evaluated; it then counts as off.
     pub failed: bool,
+    /// Where the flag has the variant.
+    pub(super) variant_at: VariantAt,
+}
+
+/// Where a flag has the variant of an outcome. Two variants may have one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum VariantAt {
+    /// In no list: there is none, or it is the holdout's own.
+    Nowhere,
+    /// In the flag's list.
+    Index(u32),
 }
 
 impl<'f> Outcome<'f> {
@@ -35,6 +46,18 @@ impl<'f> Outcome<'f> {
             condition_index,
             payload: None,
             failed: false,
+            variant_at: VariantAt::Nowhere,
+        }
+    }
+
+    /// The same with a variant of the flag's list, and its payload.
+    pub(super) fn with_variant(self, variants: &'f [Variant], at: usize) -> Self {
+        let variant = &variants[at];
+        Self {
+            variant: Some(&variant.key),
+            payload: variant.payload.as_deref(),
+            variant_at: u32::try_from(at).map_or(VariantAt::Nowhere, VariantAt::Index),
+            ..self
         }
     }
 

@@ -1,19 +1,22 @@
-//! Answers of evaluation, written to the wire straight from what the engine found.
+//! Answers of evaluation, written to the wire without being built.
 //!
-//! The generated messages own their texts, so each answer would copy every
-//! key, reason and payload once before it is written. Here they are written
-//! where they lie. The bytes are those of the generated messages but for the
-//! order of flags, which is the engine's: a map has none on the wire.
+//! What is told of a flag's outcome is a generated message, encoded once and
+//! kept with the flag. Answers are those bytes, one after the other: they are
+//! what the generated message would be but for the order of flags, which is the
+//! engine's: a map has none on the wire.
 
 use bytes::{Buf, BufMut};
 use chrono::{DateTime, Utc};
 use prost::{
     DecodeError, Message,
-    encoding::{DecodeContext, WireType, encode_varint, encoded_len_varint},
+    encoding::{DecodeContext, WireType, encode_varint},
 };
 use uuid::{Uuid, fmt::Hyphenated};
 
-use crate::engine::{Evaluation, Outcome};
+use super::v1::{
+    EvaluateFlagResponse, EvaluateFlagsResponse, EvaluatedFlag, EvaluationReason, FlagMetadata,
+};
+use crate::engine::{Evaluation, Form, Outcome};
 
 /// A message that is written already. It is only ever sent: nothing reads one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +39,7 @@ pub struct Stamp {
 #[must_use]
 pub fn flag(outcome: &Outcome<'_>, stamp: Stamp) -> Written {
     let mut bytes = Vec::with_capacity(A_FLAG + THE_REST);
-    flag_record(outcome).write(1, &mut bytes);
+    bytes.extend_from_slice(&outcome.rendered(Form::Message, alone));
     put_text(2, stamp.id(&mut [0; Hyphenated::LENGTH]), &mut bytes);
     put_time(3, stamp.evaluated_at, &mut bytes);
     Written(bytes)
@@ -78,72 +81,47 @@ impl Stamp {
     }
 }
 
-/// An `EvaluatedFlag`, with the lengths that stand before its parts.
-struct Flag<'a, 'f> {
-    outcome: &'a Outcome<'f>,
-    condition_index: Option<u64>,
-    description: std::borrow::Cow<'static, str>,
-    version: u64,
-    reason_length: usize,
-    metadata_length: usize,
-    length: usize,
-}
-
-/// Numbers are written as two's complement, so negative ones take ten bytes.
-#[expect(clippy::cast_sign_loss, reason = "as the protocol has it")]
-fn flag_record<'a, 'f>(outcome: &'a Outcome<'f>) -> Flag<'a, 'f> {
-    let flag = outcome.flag;
-    let condition_index = outcome.condition_index.filter(|index| i32::try_from(*index).is_ok());
-    let condition_index = condition_index.map(u64::from);
-    let (description, version) = (outcome.description(), flag.version().unwrap_or_default() as u64);
-    let reason_length = text_length(outcome.reason.code())
-        + condition_index.map_or(0, |index| 1 + encoded_len_varint(index))
-        + text_length(&description);
-    let metadata_length = number_length(flag.id() as u64)
-        + number_length(version)
-        + outcome.payload.map_or(0, delimited)
-        + bool_length(flag.has_experiment());
-    let length = text_length(flag.key())
-        + bool_length(outcome.enabled)
-        + outcome.variant.map_or(0, delimited)
-        + message_length(reason_length)
-        + message_length(metadata_length)
-        + bool_length(outcome.failed);
-    Flag { outcome, condition_index, description, version, reason_length, metadata_length, length }
-}
-
-impl Flag<'_, '_> {
-    fn write(&self, field: u32, bytes: &mut Vec<u8>) {
-        let Self { outcome, .. } = self;
-        put_head(field, self.length, bytes);
-        put_text(1, outcome.flag.key(), bytes);
-        put_bool(2, outcome.enabled, bytes);
-        put_some(3, outcome.variant, bytes);
-        put_head(4, self.reason_length, bytes);
-        put_text(1, outcome.reason.code(), bytes);
-        if let Some(index) = self.condition_index {
-            put_tag(2, WireType::Varint, bytes);
-            encode_varint(index, bytes);
-        }
-        put_text(3, &self.description, bytes);
-        put_head(5, self.metadata_length, bytes);
-        #[expect(clippy::cast_sign_loss, reason = "as the protocol has it")]
-        put_number(1, outcome.flag.id() as u64, bytes);
-        put_number(2, self.version, bytes);
-        put_some(4, outcome.payload, bytes);
-        put_bool(5, outcome.flag.has_experiment(), bytes);
-        put_bool(6, outcome.failed, bytes);
+/// The map from keys to flags.
+fn put_flags(field: u32, evaluation: &Evaluation<'_>, bytes: &mut Vec<u8>) {
+    for outcome in &evaluation.outcomes {
+        put_tag(field, WireType::LengthDelimited, bytes);
+        bytes.extend_from_slice(&outcome.rendered(Form::Entry, entry));
     }
 }
 
-/// The map from keys to flags: entries of two fields.
-fn put_flags(field: u32, evaluation: &Evaluation<'_>, bytes: &mut Vec<u8>) {
-    for outcome in &evaluation.outcomes {
-        let flag = flag_record(outcome);
-        let key = outcome.flag.key();
-        put_head(field, text_length(key) + message_length(flag.length), bytes);
-        put_text(1, key, bytes);
-        flag.write(2, bytes);
+/// One flag as the first field of an answer about it alone.
+fn alone(outcome: &Outcome<'_>) -> Vec<u8> {
+    let answer = EvaluateFlagResponse { flag: Some(told(outcome)), ..Default::default() };
+    answer.encode_to_vec()
+}
+
+/// One flag as an entry of a map, with its length; the field's tag goes before.
+fn entry(outcome: &Outcome<'_>) -> Vec<u8> {
+    let flags = [(outcome.flag.key().to_owned(), told(outcome))].into();
+    let mut bytes = EvaluateFlagsResponse { flags, ..Default::default() }.encode_to_vec();
+    bytes.remove(0);
+    bytes
+}
+
+fn told(outcome: &Outcome<'_>) -> EvaluatedFlag {
+    let flag = outcome.flag;
+    EvaluatedFlag {
+        key: flag.key().to_owned(),
+        enabled: outcome.enabled,
+        variant: outcome.variant.map(str::to_owned),
+        reason: Some(EvaluationReason {
+            code: outcome.reason.code().to_owned(),
+            condition_index: outcome.condition_index.and_then(|index| i32::try_from(index).ok()),
+            description: outcome.description().into_owned(),
+        }),
+        metadata: Some(FlagMetadata {
+            id: flag.id(),
+            version: flag.version().unwrap_or_default(),
+            description: None,
+            payload: outcome.payload.map(str::to_owned),
+            has_experiment: flag.has_experiment(),
+        }),
+        failed: outcome.failed,
     }
 }
 
@@ -185,26 +163,6 @@ fn put_time(field: u32, time: DateTime<Utc>, bytes: &mut Vec<u8>) {
     let time = super::convert::timestamp(time);
     put_head(field, time.encoded_len(), bytes);
     time.encode_raw(bytes);
-}
-
-fn delimited(text: &str) -> usize {
-    message_length(text.len())
-}
-
-fn text_length(text: &str) -> usize {
-    if text.is_empty() { 0 } else { delimited(text) }
-}
-
-fn number_length(number: u64) -> usize {
-    if number == 0 { 0 } else { 1 + encoded_len_varint(number) }
-}
-
-fn bool_length(value: bool) -> usize {
-    number_length(value.into())
-}
-
-fn message_length(length: usize) -> usize {
-    1 + encoded_len_varint(length as u64) + length
 }
 
 impl Message for Written {

@@ -51,31 +51,47 @@ fn evaluated(set: &FlagSet) -> Evaluation<'_> {
     engine::evaluate(set, &subject, &Selection::default(), DateTime::UNIX_EPOCH)
 }
 
-/// The generated message.
-fn message(outcome: &Outcome<'_>) -> EvaluatedFlag {
-    let flag = outcome.flag;
-    EvaluatedFlag {
-        key: flag.key().to_owned(),
-        enabled: outcome.enabled,
-        variant: outcome.variant.map(str::to_owned),
-        reason: Some(EvaluationReason {
-            code: outcome.reason.code().to_owned(),
-            condition_index: outcome.condition_index.and_then(|index| i32::try_from(index).ok()),
-            description: outcome.description().into_owned(),
-        }),
-        metadata: Some(FlagMetadata {
-            id: flag.id(),
-            version: flag.version().unwrap_or_default(),
-            description: None,
-            payload: outcome.payload.map(str::to_owned),
-            has_experiment: flag.has_experiment(),
-        }),
-        failed: outcome.failed,
-    }
+fn by_key(evaluation: &Evaluation<'_>) -> BTreeMap<String, EvaluatedFlag> {
+    evaluation.outcomes.iter().map(|o| (o.flag.key().to_owned(), told(o))).collect()
 }
 
-fn by_key(evaluation: &Evaluation<'_>) -> BTreeMap<String, EvaluatedFlag> {
-    evaluation.outcomes.iter().map(|o| (o.flag.key().to_owned(), message(o))).collect()
+#[test]
+fn all_there_is_of_an_outcome_is_told() {
+    let filters = json!({"groups": [{}], "multivariate":
+        {"variants": [{"key": "a", "rollout_percentage": 100}]}, "payloads": {"a": "1"}});
+    let source =
+        FlagSource { version: Some(3), has_experiment: true, ..FlagSource::new(7, "f", &filters) };
+    let set = FlagSet::new(Settings::default(), vec![Arc::new(Flag::compile(&source))], Vec::new());
+    let expected = EvaluatedFlag {
+        key: "f".into(),
+        enabled: true,
+        variant: Some("a".into()),
+        reason: Some(EvaluationReason {
+            code: "condition_match".into(),
+            condition_index: Some(0),
+            description: "Matched condition set 1".into(),
+        }),
+        metadata: Some(FlagMetadata {
+            id: 7,
+            version: 3,
+            description: None,
+            payload: Some("1".into()),
+            has_experiment: true,
+        }),
+        failed: false,
+    };
+    assert_eq!(told(&evaluated(&set).outcomes[0]), expected);
+}
+
+#[test]
+fn answers_are_the_same_each_time() {
+    let set = set();
+    let written = || {
+        let evaluation = evaluated(&set);
+        let alone = evaluation.outcomes.iter().map(|outcome| flag(outcome, stamp()));
+        alone.chain([flags(&evaluation, stamp())]).collect::<Vec<_>>()
+    };
+    assert_eq!(written(), written());
 }
 
 #[test]
@@ -85,7 +101,7 @@ fn one_flag_is_written_byte_for_byte_as_the_generated_message_is() {
     assert_eq!(evaluation.outcomes.len(), 7);
     for outcome in &evaluation.outcomes {
         let generated = EvaluateFlagResponse {
-            flag: Some(message(outcome)),
+            flag: Some(told(outcome)),
             request_id: stamp().request_id.to_string(),
             evaluated_at: Some(timestamp(stamp().evaluated_at)),
         };
