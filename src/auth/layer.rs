@@ -10,9 +10,9 @@ use crate::model::{
     error::{Error, Result},
 };
 
-/// Who is behind a request, or why that could not be told.
-#[derive(Clone, Debug)]
-pub struct Identity(Result<Arc<Caller>>);
+/// Who is behind a request, or why that could not be told. Nobody, where no credential was sent.
+#[derive(Clone, Debug, Default)]
+pub struct Identity(Option<Result<Arc<Caller>>>);
 
 impl Identity {
     /// The caller, for operations that need one.
@@ -21,14 +21,7 @@ impl Identity {
     ///
     /// `Unauthenticated` when no credential was sent, or one that does not hold.
     pub fn caller(&self) -> Result<Arc<Caller>> {
-        self.0.clone()
-    }
-}
-
-impl Default for Identity {
-    /// Nobody: no credential was sent.
-    fn default() -> Self {
-        Self(Err(Error::not_authenticated()))
+        self.0.clone().unwrap_or_else(|| Err(Error::not_authenticated()))
     }
 }
 
@@ -40,7 +33,7 @@ impl Authenticator {
             (None, Some(token)) => self.caller(&token).await,
             (None, None) => return Identity::default(),
         };
-        Identity(caller)
+        Identity(Some(caller))
     }
 }
 

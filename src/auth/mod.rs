@@ -107,7 +107,7 @@ impl Authenticator {
     /// only the database could tell, and it is gone.
     pub async fn caller(&self, token: &str) -> Result<Arc<Caller>> {
         match TokenKind::of(token) {
-            Some(TokenKind::Project) => self.project(token).await.map(Arc::new),
+            Some(TokenKind::Project) => Box::pin(self.project(token)).await.map(Arc::new),
             Some(TokenKind::Personal | TokenKind::ProjectSecret) => self.key(token).await,
             None => Err(Error::authentication_failed("Invalid API key.")),
         }
@@ -130,9 +130,10 @@ impl Authenticator {
     async fn key(&self, token: &str) -> Result<Arc<Caller>> {
         let now = self.clock.now();
         let hash = secret::digest(token);
-        let known = match self.known.get(&hash) {
+        let known = match self.known.get(&hash, now) {
             Some(known) if now - known.read_at < FRESH => known,
-            stale => self.read(hash, stale).await?,
+            // Seldom, and much larger than the rest of what a call takes with it.
+            stale => Box::pin(self.read(hash, stale)).await?,
         };
         known.key.require_valid(now)?;
         Ok(Arc::clone(&known.caller))

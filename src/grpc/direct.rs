@@ -22,6 +22,7 @@ use tower::{Service, service_fn};
 
 use super::{Grpc, Limits, evaluation};
 use crate::{
+    auth::Identity,
     service::Services,
     wire::{
         v1::{BatchEvaluateFlagsRequest, EvaluateFlagRequest, EvaluateFlagsRequest},
@@ -72,27 +73,34 @@ impl Calls {
         Self { grpc: Arc::new(Grpc(services)), message_bytes: limits.message_bytes }
     }
 
-    /// Answers one call.
+    /// Answers one call of this caller.
     pub fn answer(
         &self,
         call: Call,
+        identity: Identity,
         request: http::Request<Body>,
     ) -> BoxFuture<'static, http::Response<Body>> {
         let grpc = Arc::clone(&self.grpc);
         match call {
             Call::One => {
                 let mut server = self.server::<EvaluateFlagRequest>();
-                let call = service_fn(move |asked| evaluation::flag(Arc::clone(&grpc), asked));
+                let call = service_fn(move |asked| {
+                    evaluation::flag(Arc::clone(&grpc), identity.clone(), asked)
+                });
                 Box::pin(async move { server.unary(call, request).await })
             }
             Call::All => {
                 let mut server = self.server::<EvaluateFlagsRequest>();
-                let call = service_fn(move |asked| evaluation::flags(Arc::clone(&grpc), asked));
+                let call = service_fn(move |asked| {
+                    evaluation::flags(Arc::clone(&grpc), identity.clone(), asked)
+                });
                 Box::pin(async move { server.unary(call, request).await })
             }
             Call::Batch => {
                 let mut server = self.server::<BatchEvaluateFlagsRequest>();
-                let call = service_fn(move |asked| evaluation::batch(Arc::clone(&grpc), asked));
+                let call = service_fn(move |asked| {
+                    evaluation::batch(Arc::clone(&grpc), identity.clone(), asked)
+                });
                 Box::pin(async move { server.server_streaming(call, request).await })
             }
         }
@@ -145,7 +153,10 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         match Call::of(request.uri().path()) {
-            Some(call) => Box::pin(self.calls.answer(call, request).map(Ok)),
+            Some(call) => {
+                let identity = request.extensions().get().cloned().unwrap_or_default();
+                Box::pin(self.calls.answer(call, identity, request).map(Ok))
+            }
             None => Box::pin(self.rest.call(request)),
         }
     }

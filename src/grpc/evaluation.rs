@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Answer, Grpc, OverWeb, caller, framed, project, required, watch};
 use crate::{
+    auth::Identity,
     engine::{Evaluation, Properties, RequestRuntime},
     model::error::{Error, Result},
     sdk::feed::Form,
@@ -54,10 +55,11 @@ impl EvaluationService for Grpc {
 
 pub(super) async fn flags(
     grpc: Arc<Grpc>,
+    identity: Identity,
     request: Request<EvaluateFlagsRequest>,
 ) -> Answer<Written> {
     let Grpc(services) = &*grpc;
-    let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+    let (caller, implied) = (identity.caller()?, implied_runtime(&request));
     let request_id = request_id(&request);
     let request = request.into_inner();
     let snapshot = services.evaluated(&caller, &project(&request.project_id)?).await?;
@@ -74,10 +76,11 @@ pub(super) async fn flags(
 
 pub(super) async fn flag(
     grpc: Arc<Grpc>,
+    identity: Identity,
     request: Request<EvaluateFlagRequest>,
 ) -> Answer<Written> {
     let Grpc(services) = &*grpc;
-    let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+    let (caller, implied) = (identity.caller()?, implied_runtime(&request));
     let request_id = request_id(&request);
     let request = request.into_inner();
     let snapshot = services.evaluated(&caller, &project(&request.project_id)?).await?;
@@ -96,10 +99,11 @@ pub(super) async fn flag(
 
 pub(super) async fn batch(
     grpc: Arc<Grpc>,
+    identity: Identity,
     request: Request<BatchEvaluateFlagsRequest>,
 ) -> Answer<BoxStream<Written>> {
     let Grpc(services) = &*grpc;
-    let (caller, implied) = (caller(&request)?, implied_runtime(&request));
+    let (caller, implied) = (identity.caller()?, implied_runtime(&request));
     let request_id = request_id(&request);
     let request = request.into_inner();
     let snapshot = services.evaluated(&caller, &project(&request.project_id)?).await?;

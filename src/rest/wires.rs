@@ -22,6 +22,7 @@ use http::{HeaderValue, StatusCode, header::ALLOW};
 pub(super) use events::PATHS as EVENT_PATHS;
 
 use super::Rest;
+use crate::auth::Identity;
 
 /// The client paths but for those of [`Wire`], each with and without the last slash. Browsers of
 /// any site may ask those that need no secret.
@@ -64,12 +65,13 @@ impl Wires {
         Self(rest)
     }
 
-    /// Answers one request.
-    pub async fn answer(&self, wire: Wire, request: Request) -> Response {
+    /// Answers one request of this caller, who matters for definitions alone: those who evaluate
+    /// send the public token in the body.
+    pub async fn answer(&self, wire: Wire, identity: Identity, request: Request) -> Response {
         match wire {
             Wire::Flags => flags::flags(&self.0, request).await,
             Wire::Decide => flags::decide(&self.0, request).await,
-            Wire::Definitions => definitions::whole(&self.0, request).await,
+            Wire::Definitions => definitions::whole(&self.0, &identity, request).await,
         }
     }
 }

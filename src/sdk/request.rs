@@ -31,21 +31,19 @@ pub(crate) struct FlagsRequest {
 impl FlagsRequest {
     /// Reads the fields, each under any of its names.
     pub(crate) fn of(body: Object) -> Self {
-        let mut fields = Fields(body);
+        let mut fields = Fields::of(body);
         Self {
-            token: fields.text(&["token", "api_key", "$token"]),
-            disable_flags: fields.take(&["disable_flags"]).is_some_and(|value| value == true),
-            distinct_id: fields.identifier(&["distinct_id", "$distinct_id"]),
-            anon_distinct_id: fields.text(&["anon_distinct_id", "$anon_distinct_id"]),
-            device_id: fields.text(&["device_id", "$device_id"]),
-            person_properties: fields.object(&["person_properties", "$properties"]),
-            groups: fields.object(&["groups", "$groups"]),
-            group_properties: fields.object(&["group_properties", "$group_properties"]),
-            flag_keys: fields.texts(&["flag_keys", "flag_keys_to_evaluate"]),
-            evaluation_contexts: fields
-                .texts(&["evaluation_contexts", "evaluation_environments"])
-                .unwrap_or_default(),
-            evaluation_runtime: fields.text(&["evaluation_runtime"]),
+            token: fields.text(Field::Token),
+            disable_flags: fields.take(Field::DisableFlags).is_some_and(|value| value == true),
+            distinct_id: fields.identifier(Field::DistinctId),
+            anon_distinct_id: fields.text(Field::AnonDistinctId),
+            device_id: fields.text(Field::DeviceId),
+            person_properties: fields.object(Field::PersonProperties),
+            groups: fields.object(Field::Groups),
+            group_properties: fields.object(Field::GroupProperties),
+            flag_keys: fields.texts(Field::FlagKeys),
+            evaluation_contexts: fields.texts(Field::EvaluationContexts).unwrap_or_default(),
+            evaluation_runtime: fields.text(Field::EvaluationRuntime),
         }
     }
 
@@ -85,38 +83,103 @@ impl FlagsRequest {
     }
 }
 
-/// The fields of a body.
-struct Fields(Object);
+/// What a body may say.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Token,
+    DisableFlags,
+    DistinctId,
+    AnonDistinctId,
+    DeviceId,
+    PersonProperties,
+    Groups,
+    GroupProperties,
+    FlagKeys,
+    EvaluationContexts,
+    EvaluationRuntime,
+}
+
+/// How many there are.
+const FIELDS: usize = Field::EvaluationRuntime as usize + 1;
+
+impl Field {
+    /// The field that a name names, and which of its names it is: lower ones go first.
+    fn named(name: &str) -> Option<(Self, u8)> {
+        Some(match name {
+            "token" => (Self::Token, 0),
+            "api_key" => (Self::Token, 1),
+            "$token" => (Self::Token, 2),
+            "disable_flags" => (Self::DisableFlags, 0),
+            "distinct_id" => (Self::DistinctId, 0),
+            "$distinct_id" => (Self::DistinctId, 1),
+            "anon_distinct_id" => (Self::AnonDistinctId, 0),
+            "$anon_distinct_id" => (Self::AnonDistinctId, 1),
+            "device_id" => (Self::DeviceId, 0),
+            "$device_id" => (Self::DeviceId, 1),
+            "person_properties" => (Self::PersonProperties, 0),
+            "$properties" => (Self::PersonProperties, 1),
+            "groups" => (Self::Groups, 0),
+            "$groups" => (Self::Groups, 1),
+            "group_properties" => (Self::GroupProperties, 0),
+            "$group_properties" => (Self::GroupProperties, 1),
+            "flag_keys" => (Self::FlagKeys, 0),
+            "flag_keys_to_evaluate" => (Self::FlagKeys, 1),
+            "evaluation_contexts" => (Self::EvaluationContexts, 0),
+            "evaluation_environments" => (Self::EvaluationContexts, 1),
+            "evaluation_runtime" => (Self::EvaluationRuntime, 0),
+            _ => return None,
+        })
+    }
+}
+
+/// The fields of a body, and which of its names each came under.
+#[derive(Default)]
+struct Fields([Option<(u8, Value)>; FIELDS]);
 
 impl Fields {
-    fn take(&mut self, names: &[&str]) -> Option<Value> {
-        names.iter().find_map(|name| self.0.remove(*name).filter(|value| !value.is_null()))
+    /// In one go over what was sent: there are more names to look for than were sent.
+    fn of(body: Object) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in body {
+            let Some((field, rank)) = Field::named(&name).filter(|_| !value.is_null()) else {
+                continue;
+            };
+            let place = &mut fields.0[field as usize];
+            if place.as_ref().is_none_or(|(taken, _)| rank < *taken) {
+                *place = Some((rank, value));
+            }
+        }
+        fields
     }
 
-    fn text(&mut self, names: &[&str]) -> Option<String> {
-        match self.take(names)? {
+    fn take(&mut self, field: Field) -> Option<Value> {
+        self.0[field as usize].take().map(|(_, value)| value)
+    }
+
+    fn text(&mut self, field: Field) -> Option<String> {
+        match self.take(field)? {
             Value::String(text) if !text.is_empty() => Some(text),
             _ => None,
         }
     }
 
-    fn identifier(&mut self, names: &[&str]) -> Option<String> {
-        match self.take(names)? {
+    fn identifier(&mut self, field: Field) -> Option<String> {
+        match self.take(field)? {
             Value::String(text) => Some(text),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         }
     }
 
-    fn object(&mut self, names: &[&str]) -> Properties {
-        match self.take(names) {
+    fn object(&mut self, field: Field) -> Properties {
+        match self.take(field) {
             Some(Value::Object(fields)) => fields,
             _ => Properties::new(),
         }
     }
 
-    fn texts(&mut self, names: &[&str]) -> Option<Vec<String>> {
-        let Value::Array(items) = self.take(names)? else { return None };
+    fn texts(&mut self, field: Field) -> Option<Vec<String>> {
+        let Value::Array(items) = self.take(field)? else { return None };
         Some(items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
     }
 }

@@ -88,13 +88,15 @@ async fn speak(
     http: &Builder<TokioExecutor>,
     stop: CancellationToken,
 ) {
+    let later = Later::new();
+    let socket = Socket { stream, later: Arc::clone(&later) };
+    let speaks = Arc::clone(&later);
     let service = service_fn(move |request: http::Request<Incoming>| {
+        speaks.note(request.version());
         // What a request takes to answer is large, and would be moved from hand to hand.
         let answer = Box::pin(app.clone().answer(peer, request.map(Body::new)));
         async { Ok::<_, Infallible>(answer.await) }
     });
-    let later = Later::new();
-    let socket = Socket { stream, later: Arc::clone(&later) };
     let connection = pin!(http.serve_connection(TokioIo::new(socket), service));
     let mut gathered = Gathered::new(connection, later);
     let outcome = tokio::select! {

@@ -1,5 +1,6 @@
 //! One port, two dialects: a request on a REST path is answered by REST; any
 //! other goes by its content type to gRPC, to gRPC-web, or to the REST 404.
+//! Who sent it is found out on the way.
 
 use std::{
     convert::Infallible,
@@ -14,6 +15,7 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
+    auth::{Authenticator, Identity},
     grpc::{Call, Calls, DeadlineLayer, OverWeb},
     rest::{self, Wire, Wires},
 };
@@ -23,6 +25,7 @@ type Boxed = BoxCloneSyncService<Request, Response, Infallible>;
 /// Both dialects.
 #[derive(Clone, Debug)]
 pub(super) struct Dispatch {
+    authenticator: Authenticator,
     /// REST's paths; others go by their content type.
     all: Router,
     grpc: Router,
@@ -33,27 +36,45 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn new((wires, rest): (Wires, Router), routes: Routes, calls: Calls) -> Self {
+    pub(super) fn new(
+        authenticator: Authenticator,
+        (wires, rest): (Wires, Router),
+        routes: Routes,
+        calls: Calls,
+    ) -> Self {
         let router = routes.prepare().into_axum_router();
         let grpc = DeadlineLayer.layer(GrpcBodies(router.clone()));
         // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
         let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(GrpcBodies(router.clone())));
         let fallback = Dialects { grpc: boxed(grpc), web: boxed(web) };
-        Self { all: rest.fallback_service(fallback), grpc: router, calls, wires }
+        let all = rest.fallback_service(fallback);
+        Self { authenticator, all, grpc: router, calls, wires }
     }
 
     pub(super) async fn answer(&self, request: Request) -> Response {
-        if let Some(wire) = Wire::of(request.uri().path()) {
-            return self.wires.answer(wire, request).await;
+        let wire = Wire::of(request.uri().path());
+        let identity = match wire {
+            // What comes with these is the public token in the body.
+            Some(Wire::Flags | Wire::Decide) => Identity::default(),
+            _ => self.authenticator.identify(request.headers(), request.uri()).await,
+        };
+        if let Some(wire) = wire {
+            return self.wires.answer(wire, identity, request).await;
         }
         let is_plain = is_plain_call(&request);
         if let Some(call) = Call::of(request.uri().path()).filter(|_| is_plain) {
             let request = request.map(tonic::body::Body::new);
-            return self.calls.answer(call, request).await.map(Body::new);
+            return self.calls.answer(call, identity, request).await.map(Body::new);
         }
         let router = if is_plain { &self.grpc } else { &self.all };
-        router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+        // Apart, so that the calls above do not take room along for it.
+        Box::pin(routed(router.clone(), identity, request)).await
     }
+}
+
+async fn routed(router: Router, identity: Identity, mut request: Request) -> Response {
+    request.extensions_mut().insert(identity);
+    router.oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 /// Whether nothing but gRPC's own router can answer: the usual call, without a deadline to keep.

@@ -1,5 +1,5 @@
 //! What happens to every request before a dialect answers it: where it came
-//! from, its trace and its numbers, who sent it; and a panic stops here.
+//! from, its trace and its numbers; and a panic stops here.
 //!
 //! Written as one function rather than as layers of a router, which would
 //! each be copied and boxed for every request.
@@ -15,7 +15,7 @@ use futures::FutureExt;
 use tower::ServiceExt;
 
 use super::{accept::App, dispatch::Dispatch, forwarded::TrustedProxies};
-use crate::{auth::Authenticator, model::error::Error, telemetry::Telemetry};
+use crate::{model::error::Error, telemetry::Telemetry};
 
 /// The whole service, as connections see it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,7 +24,6 @@ pub(super) struct Edge(Arc<Parts>);
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) dispatch: Dispatch,
-    pub(super) authenticator: Authenticator,
     pub(super) telemetry: Telemetry,
     pub(super) proxies: TrustedProxies,
 }
@@ -34,11 +33,8 @@ impl Edge {
         Self(Arc::new(parts))
     }
 
-    async fn identified(&self, mut request: Request) -> Response {
-        let Parts { dispatch, authenticator, .. } = &*self.0;
-        let identity = authenticator.identify(request.headers(), request.uri()).await;
-        request.extensions_mut().insert(identity);
-        let answer = AssertUnwindSafe(dispatch.answer(request)).catch_unwind();
+    async fn caught(&self, request: Request) -> Response {
+        let answer = AssertUnwindSafe(self.0.dispatch.answer(request)).catch_unwind();
         answer.await.unwrap_or_else(|_| Error::internal("a handler panicked").into_response())
     }
 }
@@ -46,7 +42,7 @@ impl Edge {
 impl App for Edge {
     async fn answer(self, peer: IpAddr, mut request: Request) -> Response {
         let client = self.0.proxies.read(peer, &mut request);
-        self.0.telemetry.traced(client, request, |request| self.identified(request)).await
+        self.0.telemetry.traced(client, request, |request| self.caught(request)).await
     }
 }
 

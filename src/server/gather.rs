@@ -15,6 +15,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
+use http::Version;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::yield_now,
@@ -26,11 +27,23 @@ pub(super) struct Later {
     task: Mutex<Waker>,
     /// Whether a stream has something to say.
     is_due: AtomicBool,
+    /// Whether the connection carries one request at a time, so that there is nothing to gather.
+    is_single: AtomicBool,
 }
 
 impl Later {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { task: Mutex::new(Waker::noop().clone()), is_due: AtomicBool::new(false) })
+        let task = Mutex::new(Waker::noop().clone());
+        Arc::new(Self { task, is_due: AtomicBool::default(), is_single: AtomicBool::default() })
+    }
+
+    /// Takes note of the version that the connection speaks.
+    pub(super) fn note(&self, version: Version) {
+        self.is_single.store(version < Version::HTTP_2, Ordering::Relaxed);
+    }
+
+    fn is_single(&self) -> bool {
+        self.is_single.load(Ordering::Relaxed)
     }
 
     fn task(&self) -> Waker {
@@ -48,7 +61,8 @@ impl Wake for Later {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_due.swap(true, Ordering::AcqRel) {
+        let is_known = self.is_due.swap(true, Ordering::AcqRel);
+        if !is_known || self.is_single() {
             self.task().wake();
         }
     }
@@ -72,6 +86,9 @@ impl<C: Future + Unpin> Future for Gathered<C> {
     type Output = C::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        if self.later.is_single() {
+            return Pin::new(&mut self.connection).poll(context);
+        }
         self.later.polled_by(context.waker());
         if !self.has_yielded && self.later.is_due.load(Ordering::Acquire) {
             self.has_yielded = true;
@@ -95,48 +112,58 @@ pub(super) struct Socket<S> {
     pub(super) later: Arc<Later>,
 }
 
+impl<S: Unpin> Socket<S> {
+    /// Does something with the stream, which wakes the connection's task itself.
+    fn at_once<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        work: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if self.later.is_single() {
+            return work(Pin::new(&mut self.stream), context);
+        }
+        let task = self.later.task();
+        work(Pin::new(&mut self.stream), &mut Context::from_waker(&task))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let task = self.later.task();
-        Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(&task), buffer)
+        self.at_once(context, |stream, context| stream.poll_read(context, buffer))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let task = self.later.task();
-        Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(&task), bytes)
+        self.at_once(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let task = self.later.task();
-        Pin::new(&mut self.stream).poll_write_vectored(&mut Context::from_waker(&task), slices)
+        self.at_once(context, |stream, context| stream.poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let task = self.later.task();
-        Pin::new(&mut self.stream).poll_flush(&mut Context::from_waker(&task))
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.at_once(context, |stream, context| stream.poll_flush(context))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let task = self.later.task();
-        Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&task))
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.at_once(context, |stream, context| stream.poll_shutdown(context))
     }
 }
 

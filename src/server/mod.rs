@@ -139,8 +139,7 @@ impl Server {
         let routes = grpc::routes(services.clone(), limits, &health).await;
         let rest = rest::edge(services, rest_settings(&settings));
         let edge = Edge::new(Parts {
-            dispatch: Dispatch::new(rest, routes.add_service(health_service), calls),
-            authenticator,
+            dispatch: Dispatch::new(authenticator, rest, routes.add_service(health_service), calls),
             telemetry: telemetry.clone(),
             proxies: TrustedProxies::new(settings.trusted_proxies),
         });

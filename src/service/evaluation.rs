@@ -103,7 +103,7 @@ impl Services {
         let id = match (project, &caller.reach) {
             (ProjectRef::Id(id), _) => Some(*id),
             (ProjectRef::Current { token: Some(_) }, _) => {
-                Some(self.reach(caller, project).await?.id)
+                Some(Box::pin(self.reach(caller, project)).await?.id)
             }
             (ProjectRef::Current { token: None }, Reach::Projects(ids)) => ids.first().copied(),
             (ProjectRef::Current { token: None }, Reach::Organization) => {

@@ -127,7 +127,9 @@ impl Services {
         if needs.is_empty() {
             return Known::default();
         }
-        let mut known = self.read(snapshot, std::slice::from_ref(subject), vec![needs]).await;
+        let subjects = std::slice::from_ref(subject);
+        // Apart, so that those who need nothing do not take room along for it.
+        let mut known = Box::pin(self.read(snapshot, subjects, vec![needs])).await;
         known.pop().unwrap_or_default()
     }
 

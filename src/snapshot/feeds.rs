@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::sync::Mutex;
 
-use super::Snapshots;
+use super::{Slot, Snapshots};
 use crate::{
     model::error::{Code, Error, Result},
     sdk::{
@@ -27,6 +28,8 @@ pub(crate) struct Feed {
     pub(crate) revision: i64,
     /// The weak entity tag of the body.
     pub(crate) etag: String,
+    /// The same as a header carries it.
+    pub(crate) etag_header: HeaderValue,
     /// JSON.
     pub(crate) body: Bytes,
 }
@@ -67,6 +70,13 @@ impl Cell {
     }
 }
 
+impl Slot {
+    /// The feed that is written already, if it is as new as the snapshot.
+    fn feed(&self, form: Form) -> Option<Arc<Feed>> {
+        self.feeds.cell(form).since(self.state.load().project.revision)
+    }
+}
+
 impl Snapshots {
     /// A project's feed, at least as new as its snapshot. With the database gone it is the newest
     /// that was ever written.
@@ -76,15 +86,19 @@ impl Snapshots {
     /// `NotFound` for a project that is not there; `Unavailable` for a feed that was never
     /// written, when the database is gone.
     pub(crate) async fn feed(&self, project_id: i64, form: Form) -> Result<Arc<Feed>> {
-        self.get(project_id).await?;
-        let slot = self.slot(project_id)?;
-        let revision = || slot.state.load().project.revision;
-        let cell = slot.feeds.cell(form);
-        if let Some(feed) = cell.since(revision()) {
+        if let Some(feed) = self.slot(project_id).ok().and_then(|slot| slot.feed(form)) {
             return Ok(feed);
         }
+        // Apart, so that those who find it written do not take room along for it.
+        Box::pin(self.feed_to_be_written(project_id, form)).await
+    }
+
+    async fn feed_to_be_written(&self, project_id: i64, form: Form) -> Result<Arc<Feed>> {
+        self.get(project_id).await?;
+        let slot = self.slot(project_id)?;
+        let cell = slot.feeds.cell(form);
         let _writing = cell.writing.lock().await;
-        if let Some(feed) = cell.since(revision()) {
+        if let Some(feed) = slot.feed(form) {
             return Ok(feed);
         }
         match (written(&self.store, project_id, form).await, cell.newest.load_full()) {
@@ -105,5 +119,7 @@ async fn written(store: &Store, project_id: i64, form: Form) -> Result<Feed> {
     let definitions = store.definitions_for_others(project_id).await?;
     let definitions = definitions.ok_or_else(Error::not_found)?;
     let body = Bytes::from(feed::write(&definitions, form)?);
-    Ok(Feed { revision: definitions.project.revision, etag: etag::of(&body), body })
+    let etag = etag::of(&body);
+    let etag_header = HeaderValue::try_from(&etag).map_err(Error::internal)?;
+    Ok(Feed { revision: definitions.project.revision, etag, etag_header, body })
 }

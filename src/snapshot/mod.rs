@@ -23,6 +23,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use tokio::sync::Mutex;
 
 pub use changes::follow;
@@ -64,10 +65,31 @@ pub struct Snapshots {
     people: People,
 }
 
+/// Filled with projects there are, and only looked into by callers: nobody chooses what collides.
 #[derive(Clone, Debug, Default)]
 struct Held {
-    by_id: HashMap<i64, Arc<Slot>>,
-    by_token: HashMap<String, i64>,
+    by_id: Index<i64, Arc<Slot>>,
+    by_token: Index<Arc<str>, i64>,
+    /// The oldest project of each organization.
+    oldest: Index<i64, i64>,
+}
+
+type Index<K, V> = HashMap<K, V, RandomState>;
+
+impl Held {
+    fn add(&mut self, slot: Arc<Slot>) {
+        let project = &slot.state.load().project;
+        self.by_token.insert(project.api_token.as_str().into(), project.id);
+        let oldest = self.oldest.entry(project.organization_id).or_insert(project.id);
+        *oldest = project.id.min(*oldest);
+        self.by_id.insert(project.id, Arc::clone(&slot));
+    }
+
+    fn remove(&mut self, project_id: i64) {
+        self.by_id.remove(&project_id);
+        let slots = std::mem::take(self).by_id.into_values();
+        slots.for_each(|slot| self.add(slot));
+    }
 }
 
 /// A project's place: its newest state, the right to replace it, and what was written of it.
@@ -143,9 +165,14 @@ impl Snapshots {
     ///
     /// `NotFound` for a project that is not there, `Unavailable` when only the database knows.
     pub async fn get(&self, project_id: i64) -> Result<Arc<ProjectSnapshot>> {
-        if let Some(snapshot) = self.current(project_id) {
-            return Ok(snapshot);
+        match self.current(project_id) {
+            Some(snapshot) => Ok(snapshot),
+            // Apart, so that those who find it held do not take room along for it.
+            None => Box::pin(self.first(project_id)).await,
         }
+    }
+
+    async fn first(&self, project_id: i64) -> Result<Arc<ProjectSnapshot>> {
         self.store.reachability().check()?;
         let project = self.store.project(project_id).await?.ok_or_else(Error::not_found)?;
         self.load(project).await
@@ -154,9 +181,7 @@ impl Snapshots {
     /// The oldest project of an organization: what `@current` means to a key for all of them.
     #[must_use]
     pub fn first_of(&self, organization_id: i64) -> Option<i64> {
-        let held = self.held.load();
-        let of = |slot: &Arc<Slot>| slot.state.load().project.organization_id == organization_id;
-        held.by_id.iter().filter(|(_, slot)| of(slot)).map(|(id, _)| *id).min()
+        self.held.load().oldest.get(&organization_id).copied()
     }
 
     /// The project with this public token; read first if need be.
@@ -179,9 +204,13 @@ impl Snapshots {
         if known.is_none() && Secret::chosen(TokenKind::Project, token).is_err() {
             return Ok(None);
         }
-        if let Some(snapshot) = known.and_then(|id| self.current(id)) {
-            return Ok(Some(snapshot));
+        match known.and_then(|id| self.current(id)) {
+            Some(snapshot) => Ok(Some(snapshot)),
+            None => Box::pin(self.first_of_token(token)).await,
         }
+    }
+
+    async fn first_of_token(&self, token: &str) -> Result<Option<Arc<ProjectSnapshot>>> {
         match self.store.project_by_token(token).await? {
             Some(project) => self.load(project).await.map(Some),
             None => Ok(None),
@@ -285,19 +314,13 @@ impl Snapshots {
             feeds: feeds::Feeds::default(),
             watchers: watched::Watchers::new(project.revision),
         };
-        self.reindex(|held| {
-            held.by_id.insert(project.id, Arc::new(slot));
-            held.by_token.insert(project.api_token.clone(), project.id);
-        });
+        self.reindex(|held| held.add(Arc::new(slot)));
         Ok(snapshot)
     }
 
     /// Forgets a project that is gone.
     fn forget(&self, project_id: i64) {
-        self.reindex(|held| {
-            held.by_id.remove(&project_id);
-            held.by_token.retain(|_, id| *id != project_id);
-        });
+        self.reindex(|held| held.remove(project_id));
     }
 
     fn reindex(&self, change: impl FnOnce(&mut Held)) {

@@ -1,6 +1,7 @@
 //! Logs, traces and metrics: how they start and stop, and every instrument in
 //! one list. Tokens, distinct ids and property values are never recorded.
 
+mod answered;
 mod ingest;
 mod request;
 
@@ -14,7 +15,7 @@ use std::{
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Gauge, Histogram, MeterProvider},
+    metrics::{Gauge, MeterProvider},
     trace::TracerProvider,
 };
 use opentelemetry_otlp::WithExportConfig;
@@ -25,6 +26,7 @@ use opentelemetry_sdk::{
 use prometheus::{Encoder, Registry, TextEncoder};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
+use answered::Answered;
 pub use ingest::IngestMetrics;
 
 use crate::config::{LogFormat, LogSettings};
@@ -51,8 +53,7 @@ pub struct Telemetry {
     registry: Registry,
     meters: SdkMeterProvider,
     tracers: Option<SdkTracerProvider>,
-    requests: Counter<u64>,
-    durations: Histogram<f64>,
+    answered: Answered,
     stale: Gauge<u64>,
     ingest: IngestMetrics,
 }
@@ -100,18 +101,7 @@ impl Telemetry {
             SdkMeterProvider::builder().with_reader(exporter).with_resource(resource()).build();
         let meter = meters.meter(SERVICE);
         Ok(Self {
-            requests: meter
-                .u64_counter("flagstaff.requests")
-                .with_description("Requests answered, by dialect and status")
-                .build(),
-            durations: meter
-                .f64_histogram("flagstaff.request.duration")
-                .with_unit("s")
-                .with_description("Time from a request's head to its answer's head")
-                .with_boundaries(vec![
-                    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
-                ])
-                .build(),
+            answered: Answered::new(&registry)?,
             stale: meter
                 .u64_gauge("flagstaff.stale")
                 .with_description(
@@ -123,14 +113,6 @@ impl Telemetry {
             meters,
             tracers,
         })
-    }
-
-    /// Notes one answered request.
-    pub(crate) fn record_request(&self, dialect: &'static str, status: u16, seconds: f64) {
-        let labels =
-            [KeyValue::new("dialect", dialect), KeyValue::new("status", i64::from(status))];
-        self.requests.add(1, &labels);
-        self.durations.record(seconds, &labels[..1]);
     }
 
     /// Notes whether answers come from memory alone.

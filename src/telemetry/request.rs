@@ -8,7 +8,7 @@ use opentelemetry::propagation::Extractor;
 use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::Telemetry;
+use super::{Telemetry, answered::Dialect};
 
 /// What programs ask of the service all day begins with one of these.
 const DELIVERY: [&str; 3] = ["/flagstaff.v1.EvaluationService/", "/flags", "/decide"];
@@ -35,8 +35,9 @@ impl Telemetry {
         let status = response.status().as_u16();
         span.record("http.status", status);
         let elapsed = started.elapsed();
-        tracing::debug!(parent: &span, dialect, elapsed_us = elapsed.as_micros(), "request answered");
-        self.record_request(dialect, status, elapsed.as_secs_f64());
+        let elapsed_us = elapsed.as_micros();
+        tracing::debug!(parent: &span, dialect = dialect.name(), elapsed_us, "request answered");
+        self.answered.note(dialect, status, elapsed.as_secs_f64());
         response
     }
 
@@ -72,9 +73,9 @@ impl Telemetry {
     }
 }
 
-fn dialect(headers: &HeaderMap) -> &'static str {
+fn dialect(headers: &HeaderMap) -> Dialect {
     let grpc = |kind: &http::HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
-    if headers.get(CONTENT_TYPE).is_some_and(grpc) { "grpc" } else { "rest" }
+    if headers.get(CONTENT_TYPE).is_some_and(grpc) { Dialect::Grpc } else { Dialect::Rest }
 }
 
 /// Headers as the propagator reads them.

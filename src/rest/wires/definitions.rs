@@ -19,7 +19,6 @@ use super::{Rest, options, query::Query};
 use crate::{
     auth::Identity,
     model::{
-        caller::Caller,
         error::{Error, Result},
         project::ProjectRef,
     },
@@ -39,14 +38,15 @@ pub(super) fn router(rest: &Rest) -> Router {
 }
 
 /// `/flags/definitions`: cohorts always come along.
-pub(super) async fn whole(rest: &Rest, request: Request) -> Response {
-    by_token(rest, Form::WithCohorts, request.into_parts().0).await
+pub(super) async fn whole(rest: &Rest, identity: &Identity, request: Request) -> Response {
+    by_token(rest, identity, Form::WithCohorts, &request.into_parts().0).await
 }
 
 /// The older path: cohorts come along when they are asked for.
 async fn chosen(State(rest): State<Rest>, request: Request) -> Response {
     let form = form(&Query::of(request.uri()));
-    by_token(&rest, form, request.into_parts().0).await
+    let parts = request.into_parts().0;
+    by_token(&rest, &identity(&parts), form, &parts).await
 }
 
 /// The same, in the project that the path names.
@@ -58,33 +58,32 @@ pub(in crate::rest) async fn of_project(rest: Rest, mut request: Request) -> Res
         let named = path.iter().find_map(|(name, id)| (name == "project_id").then_some(id));
         let query = Query::of(&parts.uri);
         let token = query.get("token").map(str::to_owned);
-        let caller = caller(&parts)?;
+        let caller = identity(&parts).caller()?;
         let project = ProjectRef::parse(named.unwrap_or_default(), token)?;
         rest.services.definitions(&caller, &project, form(&query)).await
     };
     sent(&parts.headers, feed.await)
 }
 
-async fn by_token(rest: &Rest, form: Form, parts: Parts) -> Response {
+async fn by_token(rest: &Rest, identity: &Identity, form: Form, parts: &Parts) -> Response {
     match parts.method {
         Method::GET => {}
         Method::HEAD => return StatusCode::OK.into_response(),
         Method::OPTIONS => return options("GET, OPTIONS, HEAD"),
-        _ => return Error::method_not_allowed(parts.method).into_response(),
+        _ => return Error::method_not_allowed(&parts.method).into_response(),
     }
     let feed = async {
-        let caller = caller(&parts)?;
         let query = Query::of(&parts.uri);
-        rest.services.definitions_by_token(&caller, query.get("token"), form).await
+        rest.services.definitions_by_token(&*identity.caller()?, query.get("token"), form).await
     };
     sent(&parts.headers, feed.await)
 }
 
-fn caller(parts: &Parts) -> Result<Arc<Caller>> {
-    parts.extensions.get::<Identity>().cloned().unwrap_or_default().caller()
+fn identity(parts: &Parts) -> Identity {
+    parts.extensions.get::<Identity>().cloned().unwrap_or_default()
 }
 
-fn form(query: &Query) -> Form {
+fn form(query: &Query<'_>) -> Form {
     match query.is_present("send_cohorts") {
         true => Form::WithCohorts,
         false => Form::Expanded,
@@ -104,8 +103,6 @@ fn sent(headers: &HeaderMap, feed: Result<Arc<Feed>>) -> Response {
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, ASK_AGAIN);
-    if let Ok(etag) = HeaderValue::try_from(&feed.etag) {
-        headers.insert(ETAG, etag);
-    }
+    headers.insert(ETAG, feed.etag_header.clone());
     response
 }

@@ -60,9 +60,9 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
         (&Method::GET, None) => return Err(Error::method_not_allowed(&parts.method)),
         (&Method::GET, Some(data)) => Envelope::of(of_query(data, limit)?)?,
         _ if bytes.len() > LARGE_BYTES => {
-            let (headers, query) = (parts.headers.clone(), query.clone());
+            let (headers, uri) = (parts.headers.clone(), parts.uri.clone());
             let reading = tokio::task::spawn_blocking(move || {
-                Envelope::of(value(packing(&headers, &query), &bytes, limit)?)
+                Envelope::of(value(packing(&headers, &Query::of(&uri)), &bytes, limit)?)
             });
             reading.await.map_err(Error::internal)??
         }
@@ -87,7 +87,12 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
 }
 
 /// Where the events go: the token in the body or the query, else the credential of the request.
-async fn project(rest: &Rest, parts: &Parts, query: &Query, envelope: &Envelope) -> Result<i64> {
+async fn project(
+    rest: &Rest,
+    parts: &Parts,
+    query: &Query<'_>,
+    envelope: &Envelope,
+) -> Result<i64> {
     let in_query = query.get("token").or_else(|| query.get("api_key"));
     if let Some(token) = envelope.token.as_deref().or(in_query) {
         return rest.services.ingested_by_token(token).await;
@@ -101,7 +106,7 @@ async fn project(rest: &Rest, parts: &Parts, query: &Query, envelope: &Envelope)
 /// header.
 fn sent_at(
     headers: &HeaderMap,
-    query: &Query,
+    query: &Query<'_>,
     envelope: &Envelope,
 ) -> Option<chrono::DateTime<chrono::Utc>> {
     let millis = || chrono::DateTime::from_timestamp_millis(query.get("_")?.parse().ok()?);

@@ -52,17 +52,18 @@ async fn answer(rest: &Rest, endpoint: Endpoint, request: Request) -> Response {
 }
 
 async fn answered(rest: &Rest, endpoint: Endpoint, request: Request) -> Response {
-    let query = Query::of(request.uri());
+    let (Parts { method, uri, headers, .. }, content) = request.into_parts();
+    let query = Query::of(&uri);
     let version = query.get("v").or_else(|| query.get("version"));
     let protocol = Protocol::of(endpoint, version, query.get("config"));
-    match *request.method() {
-        Method::POST => evaluated(rest, protocol, &query, request)
+    match method {
+        Method::POST => evaluated(rest, protocol, &query, &headers, content)
             .await
             .unwrap_or_else(IntoResponse::into_response),
-        Method::GET => unasked(rest, protocol, request.headers()),
+        Method::GET => unasked(rest, protocol, &headers),
         Method::HEAD => StatusCode::OK.into_response(),
         Method::OPTIONS => options("GET, POST, OPTIONS, HEAD"),
-        _ => Error::method_not_allowed(request.method()).into_response(),
+        _ => Error::method_not_allowed(method).into_response(),
     }
 }
 
@@ -76,25 +77,25 @@ fn unasked(rest: &Rest, Protocol { shape, .. }: Protocol, headers: &HeaderMap) -
 async fn evaluated(
     rest: &Rest,
     Protocol { shape, with_config }: Protocol,
-    query: &Query,
-    request: Request,
+    query: &Query<'_>,
+    headers: &HeaderMap,
+    content: Body,
 ) -> Result<Response> {
-    let (Parts { headers, .. }, content) = request.into_parts();
     let limit = rest.settings.body_bytes;
     let bytes = body::read(content, limit).await?;
-    let mut sent = FlagsRequest::of(object(packing(&headers, query), &bytes, limit)?);
+    let mut sent = FlagsRequest::of(object(packing(headers, query), &bytes, limit)?);
     let token = sent.token.as_deref().ok_or_else(Error::not_authenticated)?;
     let snapshot = rest.services.evaluated_by_token(token).await?;
     let distinct_id = sent.take_distinct_id()?;
     let evaluation = match sent.disable_flags {
         true => answer::nothing(),
         false => {
-            let scene = scene(&mut sent, &headers, query);
+            let scene = scene(&mut sent, headers, query);
             rest.services.evaluate(&snapshot, &asked(distinct_id, sent), &scene).await
         }
     };
     let config = with_config.then(|| Config::of(&snapshot.flags));
-    let stamp = stamp(rest, &headers);
+    let stamp = stamp(rest, headers);
     Ok(json(Answer { shape, evaluation: &evaluation, stamp, config }))
 }
 
@@ -105,7 +106,7 @@ fn json(answer: Answer<'_, '_>) -> Response {
 }
 
 /// How a request says that its body is packed.
-pub(super) fn packing<'a>(headers: &'a HeaderMap, query: &'a Query) -> Packing<'a> {
+pub(super) fn packing<'a>(headers: &'a HeaderMap, query: &'a Query<'_>) -> Packing<'a> {
     Packing {
         content_type: text(headers, &CONTENT_TYPE),
         content_encoding: text(headers, &CONTENT_ENCODING),
@@ -114,7 +115,7 @@ pub(super) fn packing<'a>(headers: &'a HeaderMap, query: &'a Query) -> Packing<'
 }
 
 /// Which flags are asked for, and by what kind of program.
-fn scene(sent: &mut FlagsRequest, headers: &HeaderMap, query: &Query) -> Scene {
+fn scene(sent: &mut FlagsRequest, headers: &HeaderMap, query: &Query<'_>) -> Scene {
     Scene {
         runtime: sent.runtime(|| detected(headers)),
         flag_keys: sent.flag_keys.take(),

@@ -1,17 +1,18 @@
 //! The query of a client's request.
 
+use std::borrow::Cow;
+
 use http::Uri;
 
 use crate::sdk::protocol::is_true;
 
 /// The query parameters, an empty one counting as absent.
-#[derive(Clone, Debug)]
-pub(super) struct Query(Vec<(String, String)>);
+#[derive(Debug)]
+pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Query {
-    pub(super) fn of(uri: &Uri) -> Self {
-        let query = uri.query().unwrap_or_default();
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+impl<'a> Query<'a> {
+    pub(super) fn of(uri: &'a Uri) -> Self {
+        Self(form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect())
     }
 
     /// The first parameter of that name.
@@ -29,6 +30,6 @@ impl Query {
     }
 
     fn sent(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
 }
