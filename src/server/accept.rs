@@ -4,6 +4,7 @@
 use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
+use futures::{StreamExt, stream::FuturesUnordered};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -17,7 +18,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::gather::{Gathered, Later, Socket};
+use super::{
+    gather::{Gathered, Later, Socket},
+    silence::Activity,
+};
 
 /// What answers requests.
 pub(super) trait App: Clone + Send + 'static {
@@ -27,7 +31,8 @@ pub(super) trait App: Clone + Send + 'static {
 }
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
-const HEADERS: Duration = Duration::from_secs(30);
+/// How long nothing may happen on a connection of HTTP/1.1.
+const SILENCE: Duration = Duration::from_secs(30);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// After an accept that failed for want of resources, such as file descriptors.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -59,7 +64,7 @@ pub(super) async fn run(
 
 fn protocol() -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    http.http1().header_read_timeout(None);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE);
     http
 }
@@ -88,25 +93,50 @@ async fn speak(
     http: &Builder<TokioExecutor>,
     stop: CancellationToken,
 ) {
-    let later = Later::new();
-    let socket = Socket { stream, later: Arc::clone(&later) };
-    let speaks = Arc::clone(&later);
+    let activity = Activity::default();
+    let later = Later::new(activity.clone());
+    let socket = Socket::new(stream, Arc::clone(&later));
+    let seen = activity.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
-        speaks.note(request.version());
+        let open = seen.heard();
         // What a request takes to answer is large, and would be moved from hand to hand.
         let answer = Box::pin(app.clone().answer(peer, request.map(Body::new)));
-        async { Ok::<_, Infallible>(answer.await) }
+        async move {
+            let answer = answer.await;
+            drop(open);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = pin!(http.serve_connection(TokioIo::new(socket), service));
     let mut gathered = Gathered::new(connection, later);
+    // In a set of its own, which looks at it only when it was woken: not with each request.
+    let end = async {
+        tokio::select! {
+            () = stop.cancelled() => End::Graceful,
+            () = activity.ends(SILENCE) => End::Silent,
+        }
+    };
+    let mut end = FuturesUnordered::from_iter([end]);
     let outcome = tokio::select! {
+        biased;
         outcome = &mut gathered => outcome,
-        () = stop.cancelled() => {
-            gathered.connection.as_mut().graceful_shutdown();
-            gathered.await
+        end = end.next() => match end {
+            Some(End::Silent) => return,
+            Some(End::Graceful) | None => {
+                gathered.connection.as_mut().graceful_shutdown();
+                gathered.await
+            }
         }
     };
     if let Err(error) = outcome {
         tracing::debug!(error, "connection ended early");
     }
+}
+
+/// Why a connection is ended from this side.
+enum End {
+    /// The service stops.
+    Graceful,
+    /// Nothing happens on it.
+    Silent,
 }

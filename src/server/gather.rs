@@ -15,11 +15,12 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use http::Version;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::yield_now,
 };
+
+use super::silence::Activity;
 
 /// Wakes the task of a connection for its streams' sake.
 #[derive(Debug)]
@@ -27,23 +28,18 @@ pub(super) struct Later {
     task: Mutex<Waker>,
     /// Whether a stream has something to say.
     is_due: AtomicBool,
-    /// Whether the connection carries one request at a time, so that there is nothing to gather.
-    is_single: AtomicBool,
+    activity: Activity,
 }
 
 impl Later {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(activity: Activity) -> Arc<Self> {
         let task = Mutex::new(Waker::noop().clone());
-        Arc::new(Self { task, is_due: AtomicBool::default(), is_single: AtomicBool::default() })
+        Arc::new(Self { task, is_due: AtomicBool::default(), activity })
     }
 
-    /// Takes note of the version that the connection speaks.
-    pub(super) fn note(&self, version: Version) {
-        self.is_single.store(version < Version::HTTP_2, Ordering::Relaxed);
-    }
-
+    /// Whether the connection carries one request at a time, so that there is nothing to gather.
     fn is_single(&self) -> bool {
-        self.is_single.load(Ordering::Relaxed)
+        !self.activity.is_http2()
     }
 
     fn task(&self) -> Waker {
@@ -108,11 +104,24 @@ impl<C: Future + Unpin> Future for Gathered<C> {
 /// The socket of such a connection.
 #[derive(Debug)]
 pub(super) struct Socket<S> {
-    pub(super) stream: S,
-    pub(super) later: Arc<Later>,
+    stream: S,
+    later: Arc<Later>,
+    /// Whether anything was read.
+    has_begun: bool,
 }
 
 impl<S: Unpin> Socket<S> {
+    pub(super) fn new(stream: S, later: Arc<Later>) -> Self {
+        Self { stream, later, has_begun: false }
+    }
+
+    fn noting<T>(&self, written: Poll<T>) -> Poll<T> {
+        if written.is_ready() {
+            self.later.activity.step();
+        }
+        written
+    }
+
     /// Does something with the stream, which wakes the connection's task itself.
     fn at_once<T>(
         &mut self,
@@ -133,7 +142,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.at_once(context, |stream, context| stream.poll_read(context, buffer))
+        let read = self.at_once(context, |stream, context| stream.poll_read(context, buffer));
+        if !self.has_begun && !buffer.filled().is_empty() {
+            self.has_begun = true;
+            self.later.activity.begins(buffer.filled());
+        }
+        read
     }
 }
 
@@ -143,7 +157,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.at_once(context, |stream, context| stream.poll_write(context, bytes))
+        let written = self.at_once(context, |stream, context| stream.poll_write(context, bytes));
+        self.noting(written)
     }
 
     fn poll_write_vectored(
@@ -151,7 +166,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.at_once(context, |stream, context| stream.poll_write_vectored(context, slices))
+        let write = |stream: Pin<&mut S>, context: &mut Context<'_>| {
+            stream.poll_write_vectored(context, slices)
+        };
+        let written = self.at_once(context, write);
+        self.noting(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -174,6 +193,12 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
+
+    fn http2() -> Activity {
+        let activity = Activity::default();
+        activity.begins(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        activity
+    }
 
     /// Counts how often it is polled, and leaves its waker to its streams.
     struct Counting {
@@ -198,7 +223,7 @@ mod tests {
                 yield_now().await;
             }
         };
-        let connection = Gathered::new(Box::pin(answering), Later::new());
+        let connection = Gathered::new(Box::pin(answering), Later::new(http2()));
         tokio::spawn(connection).await.unwrap();
     }
 
@@ -206,7 +231,7 @@ mod tests {
     async fn a_connection_is_woken_once_for_all_streams_that_speak_at_a_time() {
         let (polls, waker) = (Arc::<AtomicUsize>::default(), Arc::<OnceLock<Waker>>::default());
         let connection = Counting { polls: Arc::clone(&polls), waker: Arc::clone(&waker) };
-        let connection = tokio::spawn(Gathered::new(connection, Later::new()));
+        let connection = tokio::spawn(Gathered::new(connection, Later::new(http2())));
         // On the runtime's one thread, so that the streams wait for their turns there.
         let spoken = tokio::spawn(async move {
             while waker.get().is_none() {

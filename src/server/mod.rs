@@ -7,6 +7,7 @@ mod edge;
 mod forwarded;
 mod gather;
 mod ops;
+mod silence;
 mod tls;
 
 use std::{
