@@ -134,16 +134,12 @@ impl<'f> Question<'_, 'f> {
         if let Some(finding) = self.unanswerable(condition) {
             return Ok(finding);
         }
-        // Cohorts cost most, so they come last.
-        for deferred in [false, true].into_iter().take(1 + usize::from(condition.defers)) {
-            for filter in condition.filters.iter().filter(|filter| filter.is_deferred() == deferred)
-            {
-                match self.test(filter, condition.aggregation)? {
-                    Verdict::Holds => {}
-                    Verdict::Fails => return Ok(Finding::FilterMissed(Miss::Plain)),
-                    Verdict::FailsUncertainly => {
-                        return Ok(Finding::FilterMissed(Miss::CohortUnresolved));
-                    }
+        for filter in condition.in_order() {
+            match self.test(filter, condition.aggregation)? {
+                Verdict::Holds => {}
+                Verdict::Fails => return Ok(Finding::FilterMissed(Miss::Plain)),
+                Verdict::FailsUncertainly => {
+                    return Ok(Finding::FilterMissed(Miss::CohortUnresolved));
                 }
             }
         }

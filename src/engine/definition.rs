@@ -293,6 +293,16 @@ impl Flag {
     }
 }
 
+impl Condition {
+    /// Its filters as they are tested: cohorts cost most, so they come last.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Filter> {
+        let later = if self.defers { &self.filters[..] } else { &[] };
+        let is_now = |filter: &&Filter| !self.defers || !filter.is_deferred();
+        let later = later.iter().filter(|filter| filter.is_deferred());
+        self.filters.iter().filter(is_now).chain(later)
+    }
+}
+
 impl Rules {
     /// The position of the variant with this key.
     pub(super) fn variant(&self, key: &str) -> Option<usize> {

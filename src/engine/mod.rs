@@ -95,6 +95,7 @@ pub struct Evaluation<'f> {
 
 impl Audience<'_> {
     /// True if the audience is answered about the flag.
+    #[inline]
     pub fn admits(&self, flag: &Flag) -> bool {
         flag.is_served(self.encrypted_too)
             && self.runtime.admits(flag.runtime())

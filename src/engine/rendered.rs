@@ -32,7 +32,7 @@ const MOST_BYTES: usize = 1024;
 
 /// What was written of one flag.
 #[derive(Debug, Default)]
-pub(super) struct Rendered(OnceLock<Box<[Place; FORMS]>>);
+pub(super) struct Rendered([Place; FORMS]);
 
 /// The first of a chain of outcomes.
 type Place = OnceLock<Box<Page>>;
@@ -57,8 +57,7 @@ impl<'f> Outcome<'f> {
     /// What `write` makes of this outcome in a form: for the same outcome of the same flag always
     /// the same, so that it need not be asked each time.
     pub fn rendered(&self, form: Form, write: impl Fn(&Self) -> Vec<u8>) -> Cow<'f, [u8]> {
-        let forms = self.flag.rendered().0.get_or_init(Box::default);
-        let (outcome, mut place) = (self.mark(), &forms[form as usize]);
+        let (outcome, mut place) = (self.mark(), &self.flag.rendered().0[form as usize]);
         for _ in 0..MOST_OUTCOMES {
             if place.get().is_none() {
                 let bytes = write(self);

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::Method;
@@ -20,6 +20,7 @@ use crate::{
     Settings,
     client::Link,
     drive::{Answered, Callers},
+    process::Process,
     rows::median,
     stage::Stage,
 };
@@ -114,12 +115,8 @@ pub(crate) async fn refresh() {
     let ask = Ask::evaluate_flag(1, "flag-1", Told::Properties);
     let mut link = Link::open(Protocol::Grpc, follower.address).await;
     link.call(ask.request(0)).await;
-    // What a start leaves to do is not what being idle costs.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let (calm, before) = (Duration::from_secs(5), follower.cpu());
-    tokio::time::sleep(calm).await;
-    let idle = follower.cpu().saturating_sub(before).as_secs_f64() / calm.as_secs_f64();
-    let (before, started) = (follower.cpu(), tokio::time::Instant::now());
+    let idle = idle(&follower).await;
+    let (before, started) = (follower.cpu(), Instant::now());
     for made in 0..ROUNDS {
         let path = format!("{FLAGS}{}/", 1 + made);
         stage.send(Method::PATCH, &path, &rolled_out(made)).await;
@@ -133,6 +130,15 @@ pub(crate) async fn refresh() {
     );
 }
 
+/// The share of a processor that a process takes with nothing to do.
+async fn idle(process: &Process) -> f64 {
+    // What a start leaves to do is not what being idle costs.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (calm, before) = (Duration::from_secs(5), process.cpu());
+    tokio::time::sleep(calm).await;
+    process.cpu().saturating_sub(before).as_secs_f64() / calm.as_secs_f64()
+}
+
 const ROUNDS: u32 = 15;
 /// A little more than the interval at which changes in an SQLite file are looked for.
 const POLL: Duration = Duration::from_millis(600);
@@ -144,15 +150,18 @@ fn rolled_out(made: u32) -> serde_json::Value {
 /// What 10,000 projects of 20 flags take.
 pub(crate) async fn memory() {
     println!("\n## Memory\n");
-    println!("| projects of 20 flags | resident MB | peak MB |");
-    println!("|---|---|---|");
+    println!("| projects of 20 flags | resident MB | peak MB | s to start | CPU idle |");
+    println!("|---|---|---|---|---|");
     for projects in [1, 1_000, 10_000] {
         let stage = Stage::new(projects, 20).await;
+        let started = Instant::now();
         let ask = Ask::evaluate_flag(projects as u64, "flag-1", Told::Properties);
         Link::open(Protocol::Grpc, stage.service.address).await.call(ask.request(0)).await;
+        let started = started.elapsed().as_secs_f64();
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        let (now, peak) = (stage.service.resident(), stage.service.peak());
-        println!("| {projects} | {:.0} | {:.0} |", megabytes(now), megabytes(peak));
+        let [now, peak] = [stage.service.resident(), stage.service.peak()].map(megabytes);
+        let idle = idle(&stage.service).await * 100.0;
+        println!("| {projects} | {now:.0} | {peak:.0} | {started:.2} | {idle:.1} % |");
     }
     println!("\nWanted: < 1,200 MB for 10,000.");
 }
