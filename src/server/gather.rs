@@ -38,8 +38,9 @@ impl Later {
     }
 
     /// Whether the connection carries one request at a time, so that there is nothing to gather.
+    /// Not before that is known: until then all are woken by the task that is noted here.
     fn is_single(&self) -> bool {
-        !self.activity.is_http2()
+        self.activity.is_http1()
     }
 
     fn task(&self) -> Waker {
@@ -188,9 +189,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{OnceLock, atomic::AtomicUsize};
+    use std::{
+        sync::{OnceLock, atomic::AtomicUsize},
+        time::Duration,
+    };
 
-    use tokio::task::JoinSet;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        task::JoinSet,
+        time::timeout,
+    };
 
     use super::*;
 
@@ -213,6 +221,28 @@ mod tests {
             self.polls.fetch_add(1, Ordering::Relaxed);
             self.waker.get_or_init(|| context.waker().clone());
             Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_hears_what_comes_after_it_is_known_what_it_speaks() {
+        for first in [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n"] {
+            let (mut client, server) = tokio::io::duplex(64);
+            let later = Later::new(Activity::default());
+            let mut socket = Socket::new(server, Arc::clone(&later));
+            let reading = Box::pin(async move {
+                let mut heard = Vec::new();
+                socket.read_to_end(&mut heard).await.map(|_| heard)
+            });
+            let connection = tokio::spawn(Gathered::new(reading, later));
+            for part in [first, b"and", b"more"] {
+                client.write_all(part).await.unwrap();
+                // The other side takes it, and waits again.
+                yield_now().await;
+            }
+            drop(client);
+            let heard = timeout(Duration::from_secs(10), connection).await.expect("it is woken");
+            assert_eq!(heard.unwrap().unwrap(), [first, b"and", b"more"].concat());
         }
     }
 

@@ -21,8 +21,9 @@ pub(super) struct Activity(Arc<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Whether it begins as HTTP/2 does.
+    /// Whether it begins as HTTP/2 does, and whether it begins otherwise; neither at first.
     is_http2: AtomicBool,
+    is_http1: AtomicBool,
     /// Requests that were heard, and pieces of answers that were taken.
     steps: AtomicU64,
     /// Requests that are being answered.
@@ -39,12 +40,13 @@ const PREFACE: &[u8] = b"PRI * ";
 impl Activity {
     /// Takes note of the first bytes of a connection.
     pub(super) fn begins(&self, bytes: &[u8]) {
-        self.0.is_http2.store(bytes.starts_with(PREFACE), Ordering::Relaxed);
+        let version = if bytes.starts_with(PREFACE) { &self.0.is_http2 } else { &self.0.is_http1 };
+        version.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the connection may carry many requests at a time.
-    pub(super) fn is_http2(&self) -> bool {
-        self.0.is_http2.load(Ordering::Relaxed)
+    /// Whether the connection is known to carry one request at a time.
+    pub(super) fn is_http1(&self) -> bool {
+        self.0.is_http1.load(Ordering::Relaxed)
     }
 
     /// A request was heard.
@@ -71,7 +73,8 @@ impl Activity {
     }
 
     fn is_silent_since(&self, steps: u64) -> bool {
-        !self.is_http2() && steps == self.steps() && self.0.open.load(Ordering::Relaxed) == 0
+        let is_http2 = self.0.is_http2.load(Ordering::Relaxed);
+        !is_http2 && steps == self.steps() && self.0.open.load(Ordering::Relaxed) == 0
     }
 
     fn steps(&self) -> u64 {
@@ -111,8 +114,9 @@ mod tests {
             [(&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], true), (b"PROPFIND / HTTP/1.1", false)]
         {
             let activity = Activity::default();
+            assert!(!activity.is_http1(), "it has not begun");
             activity.begins(bytes);
-            assert_eq!((activity.is_http2(), activity.is_silent_since(0)), (is_http2, !is_http2));
+            assert_eq!((activity.is_http1(), activity.is_silent_since(0)), (!is_http2, !is_http2));
         }
     }
 

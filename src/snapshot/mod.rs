@@ -24,6 +24,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
 
 pub use changes::follow;
@@ -74,6 +75,11 @@ struct Held {
     oldest: Index<i64, i64>,
 }
 
+/// How many projects are read at a time at the start, and how many come into the index together:
+/// each change of it copies the whole.
+const READ_AT_ONCE: usize = 4;
+const INDEXED_TOGETHER: usize = 500;
+
 type Index<K, V> = HashMap<K, V, RandomState>;
 
 impl Held {
@@ -102,6 +108,15 @@ struct Slot {
 }
 
 impl Slot {
+    fn new(snapshot: Arc<ProjectSnapshot>) -> Arc<Self> {
+        Arc::new(Self {
+            watchers: watched::Watchers::new(snapshot.project.revision),
+            state: ArcSwap::new(snapshot),
+            patching: Mutex::default(),
+            feeds: feeds::Feeds::default(),
+        })
+    }
+
     /// The revision that all of it has come to.
     fn revision(&self) -> i64 {
         let snapshot = self.state.load().project.revision;
@@ -147,8 +162,13 @@ impl Snapshots {
     ///
     /// `Unavailable` when the database is.
     pub async fn warm(&self) -> Result<()> {
-        for project in self.store.projects().await? {
-            self.load(project).await?;
+        for projects in self.store.projects().await?.chunks(INDEXED_TOGETHER) {
+            let read = projects.iter().map(|project| compile::whole(&self.store, project.clone()));
+            let read: Vec<_> =
+                stream::iter(read).buffer_unordered(READ_AT_ONCE).try_collect().await?;
+            self.reindex(|held| {
+                read.into_iter().for_each(|snapshot| held.add(Slot::new(Arc::new(snapshot))));
+            });
         }
         Ok(())
     }
@@ -307,14 +327,7 @@ impl Snapshots {
             return Ok(snapshot);
         }
         let snapshot = Arc::new(compile::whole(&self.store, project).await?);
-        let project = &snapshot.project;
-        let slot = Slot {
-            state: ArcSwap::new(Arc::clone(&snapshot)),
-            patching: Mutex::default(),
-            feeds: feeds::Feeds::default(),
-            watchers: watched::Watchers::new(project.revision),
-        };
-        self.reindex(|held| held.add(Arc::new(slot)));
+        self.reindex(|held| held.add(Slot::new(Arc::clone(&snapshot))));
         Ok(snapshot)
     }
 

@@ -65,10 +65,15 @@ pub(crate) async fn run() {
     let bare = Bare::listen(&database.url).await;
     println!("| what | measured: p50, p99, most | wanted |\n|---|---|---|");
     replicas(&replica, &changes, &bare).await;
-    drop(bare);
+    drop((bare, replica));
     for (streams, connections) in CROWDS {
+        // A new one each time, so that none has room left from an earlier crowd.
+        let replica = Process::service_on(&database.url, &[]);
+        version(&mut EvaluationServiceClient::new(connection(&replica).await)).await;
         watchers(&replica, &changes, streams, connections).await;
     }
+    let replica = Process::service_on(&database.url, &[]);
+    version(&mut EvaluationServiceClient::new(connection(&replica).await)).await;
     come_and_gone(&replica).await;
 }
 
@@ -143,9 +148,18 @@ fn authorized<T>(message: T) -> Request<T> {
     request
 }
 
+/// Once it has started.
 async fn connection(replica: &Process) -> Channel {
-    let address = format!("http://{}", replica.address);
-    Channel::from_shared(address).expect("an address").connect().await.expect("it answers")
+    let address = Channel::from_shared(format!("http://{}", replica.address)).expect("an address");
+    sure(async {
+        loop {
+            match address.connect().await {
+                Ok(channel) => return channel,
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            }
+        }
+    })
+    .await
 }
 
 /// Many streams: what they cost, when the last of them has heard, and how they come back.
@@ -196,7 +210,7 @@ async fn come_and_gone(replica: &Process) {
         crowd.reached(0).await;
         let open = replica.files();
         drop(crowd);
-        until_left(replica, files.max(QUIET)).await;
+        until_left(replica, files).await;
         let (left, after) = (replica.files(), kilobytes(replica.resident()));
         row(
             &format!("{DROPPED} connections opened and dropped, round {round}"),
