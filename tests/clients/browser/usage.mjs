@@ -174,8 +174,13 @@ export async function groups(browser) {
     const made = () => makeFlag('by-company', { ...filters, aggregation_group_type_index: 0 }).catch(() => null)
     // The group's type is there once its event has arrived.
     await until('the group type is known', made)
-    await visitor.reload()
-    await visitor.become({ 'by-company': true })
+    // The SDK sends the group's properties once; what is stored counts afterwards. On a busy machine it may take
+    // longer to read than an answer waits, and an unknown property does not match.
+    await until('the group has the flag', async () => {
+      await visitor.reload()
+      await visitor.answered()
+      return (await visitor.flags('by-company'))['by-company'] === true
+    })
     await visitor.done()
   })
 }

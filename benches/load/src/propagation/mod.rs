@@ -44,6 +44,8 @@ const CHANGES: usize = 200;
 /// Each waits up to a second.
 const UNANNOUNCED: usize = 30;
 const DROPPED: usize = 1_000;
+/// Connections to the database that may have come meanwhile.
+const SPARE: usize = 5;
 /// How often. What the allocator keeps for the next ones it keeps after the first rounds.
 const ROUNDS: usize = 20;
 /// Before a replica is asked once more: so much too long may be measured, and more would be if it
@@ -212,7 +214,7 @@ async fn come_and_gone(replica: &Process) {
         crowd.reached(0).await;
         let open = replica.files();
         drop(crowd);
-        until_left(replica, files).await;
+        until_left(replica, files + SPARE).await;
         let (left, after) = (replica.files(), kilobytes(replica.resident()));
         if [1, ROUNDS / 2, ROUNDS].contains(&round) {
             row(
