@@ -2,7 +2,7 @@
 //! requests and answer as many bytes; and how that grows.
 //!
 //! ```sh
-//! cargo run --release -p load-bench                   # everything, some four minutes
+//! cargo run --release -p load-bench                   # everything, some seven minutes
 //! cargo run --release -p load-bench -- calls          # the table of calls alone
 //! cargo run --release -p load-bench -- calls --row 0  # one row of it
 //! cargo run --release -p load-bench -- propagation    # how soon a change is known everywhere
