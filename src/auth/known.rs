@@ -88,24 +88,11 @@ fn with_room(held: &Held) -> Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::caller::{CredentialKind, Reach};
+    use crate::auth::lease::tests::key;
 
     fn known(second: i64) -> Arc<Known> {
         let read_at = DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
-        let key = ApiKey {
-            id: second,
-            kind: CredentialKind::Personal,
-            hint: String::new(),
-            label: String::new(),
-            organization_id: 1,
-            user_id: None,
-            reach: Reach::Organization,
-            scopes: Vec::new(),
-            created_at: read_at,
-            expires_at: None,
-            revoked_at: None,
-            last_used_at: None,
-        };
+        let key = key(second);
         Arc::new(Known { caller: Arc::new(key.caller()), key, read_at })
     }
 

@@ -124,13 +124,14 @@ impl Lease {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use futures::FutureExt;
 
     use super::*;
     use crate::model::caller::Reach;
 
-    fn key(id: i64) -> ApiKey {
+    /// A key that holds for ever.
+    pub(in crate::auth) fn key(id: i64) -> ApiKey {
         ApiKey {
             id,
             kind: CredentialKind::Personal,

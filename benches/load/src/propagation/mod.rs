@@ -72,13 +72,17 @@ pub(crate) async fn run() {
     drop((bare, replica));
     for (streams, connections) in CROWDS {
         // A new one each time, so that none has room left from an earlier crowd.
-        let replica = Process::service_on(&database.url, &[]);
-        version(&mut EvaluationServiceClient::new(connection(&replica).await)).await;
+        let replica = fresh(&database.url).await;
         watchers(&replica, &changes, streams, connections).await;
     }
-    let replica = Process::service_on(&database.url, &[]);
+    come_and_gone(&fresh(&database.url).await).await;
+}
+
+/// A replica that has answered once.
+async fn fresh(url: &str) -> Process {
+    let replica = Process::service_on(url, &[]);
     version(&mut EvaluationServiceClient::new(connection(&replica).await)).await;
-    come_and_gone(&replica).await;
+    replica
 }
 
 fn row(what: &str, measured: &str, wanted: &str) {
