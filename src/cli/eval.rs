@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use super::{Failure, offline, services};
 use crate::{
     engine::Properties,
-    model::error::Code,
+    model::{
+        error::Code,
+        json::{self, Limits},
+    },
     service::evaluation::{Asked, Scene},
 };
 
@@ -82,7 +85,7 @@ pub(super) async fn run(eval: Eval, database_url: &str) -> Result<ExitCode, Fail
 /// `key=json`; a value that is no JSON is text, so that shells need fewer quotes.
 fn property(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("not of the form key=json")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    let value = json::parse_lenient(value, Limits::REQUEST).unwrap_or_else(|_| Value::from(value));
     Ok((key.to_owned(), value))
 }
 

@@ -16,13 +16,14 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{json, value::RawValue};
 use uuid::Uuid;
 
 use super::Failure;
 use crate::{
     clock::Clock,
     engine::{Audience, FlagSet, RequestRuntime, Selection, Subject, evaluate},
+    model::json::{self, Limits},
     sdk::{
         answer::{self, Answer, Stamp},
         body::{Packing, object},
@@ -63,7 +64,7 @@ fn given(path: &Path) -> Result<FlagSet, Failure> {
 }
 
 fn compiled(text: &str) -> Result<FlagSet, String> {
-    let feed: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let feed = json::parse_lenient(text, Limits::STORED).map_err(|error| error.to_string())?;
     compile(&feed)
 }
 
@@ -110,7 +111,8 @@ impl Evaluator {
         if let Some(set) = &self.given {
             return evaluated(set, line, now, output);
         }
-        let read = serde_json::from_slice::<Line<'_>>(line).map_err(|error| error.to_string());
+        let line = String::from_utf8_lossy(line);
+        let read = json::parse_typed::<Line<'_>>(&line).map_err(|error| error.to_string());
         let found =
             read.and_then(|line| Ok((self.compiled(line.definitions.get())?, line.request)));
         match found {
@@ -172,6 +174,8 @@ fn selection(request: &FlagsRequest) -> Selection<'_> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+
+    use serde_json::Value;
 
     use super::*;
 

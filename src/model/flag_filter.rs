@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     error::{Error, Result},
-    json::{Object, has_nul},
+    json::{self, Limits, Object, has_nul},
 };
 
 /// The longest search term, in characters.
@@ -207,7 +207,7 @@ fn users(value: &Value) -> Option<Vec<i64>> {
         }
         other => {
             let text = as_text(other)?;
-            match serde_json::from_str(&text) {
+            match json::parse(&text, Limits::REQUEST) {
                 Ok(Value::Array(items)) => return users(&Value::Array(items)),
                 _ => text.split(',').filter_map(|part| part.trim().parse().ok()).collect(),
             }
@@ -220,7 +220,7 @@ fn users(value: &Value) -> Option<Vec<i64>> {
 fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(items) => Some(items.iter().filter_map(as_text).collect()),
-        Value::String(text) => match serde_json::from_str(text) {
+        Value::String(text) => match json::parse(text, Limits::REQUEST) {
             Ok(list @ Value::Array(_)) => texts(&list),
             _ => None,
         },

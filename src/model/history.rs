@@ -16,7 +16,7 @@ use super::{
     error::{BodyKind, Error, Result},
     fields::{self, timestamp},
     flag::{FeatureFlag, User},
-    json::Object,
+    json::{self, Object},
 };
 
 /// One activity row of a flag, as far as history needs it.
@@ -181,11 +181,11 @@ fn undo<'s>(flag: &FeatureFlag, steps: impl Iterator<Item = &'s Step>) -> Option
     let mut flag = flag.clone();
     let mut settled: HashSet<String> = HashSet::new();
     for step in steps {
-        let outline: Outline<'_> = serde_json::from_str(&step.detail).ok()?;
+        let outline: Outline<'_> = json::parse_typed(&step.detail).ok()?;
         if outline.changes.iter().all(|change| settled.contains(change.field.as_ref())) {
             continue;
         }
-        let detail: Detail = serde_json::from_str(&step.detail).ok()?;
+        let detail: Detail = json::parse_typed(&step.detail).ok()?;
         for change in detail.changes {
             if settled.insert(change.field.clone()) {
                 restore(&mut flag, &change.field, change.before)?;
@@ -216,7 +216,7 @@ struct Detail {
 #[derive(Deserialize)]
 struct Undo {
     field: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::deserialize_value")]
     before: Value,
 }
 
@@ -278,7 +278,7 @@ impl Step {
     pub fn summary(&self, current: Option<i64>) -> Option<VersionSummary> {
         let is_first = self.activity == "created";
         let version = self.version.or(is_first.then_some(1))?;
-        let outline: Option<Outline<'_>> = serde_json::from_str(&self.detail).ok();
+        let outline: Option<Outline<'_>> = json::parse_typed(&self.detail).ok();
         let fields = outline.into_iter().flat_map(|outline| outline.changes);
         let fields = fields.map(|change| change.field.into_owned());
         Some(VersionSummary {

@@ -4,8 +4,19 @@
 //! Numbers keep the text they came with (`arbitrary_precision` of `serde_json`),
 //! so a stored `65` is never shown as `65.0`. Comparing is by value: `50` and
 //! `50.0` are one percentage, and echoing one for the other changes nothing.
+//!
+//! All JSON text, received or stored, is parsed by the functions of `read`:
+//! `serde_json`'s own reading of a `Value` misunderstands some texts.
+
+mod read;
+mod surrogates;
 
 use serde_json::{Map, Number, Value};
+
+pub use read::{
+    Limits, MAX_ELEMENTS, MAX_PARSER_DEPTH, ReadError, deserialize_value, parse, parse_bytes,
+    parse_json5, parse_lenient, parse_stored, parse_typed,
+};
 
 /// The deepest nesting of objects and lists that a request may bring (architecture 9).
 pub const MAX_DEPTH: usize = 32;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     error::{Error, Result},
     fields,
-    json::{Object, has_nul},
+    json::{self, Limits, Object, has_nul},
 };
 
 /// A question for reasons.
@@ -49,9 +49,8 @@ pub fn groups(sent: &Object) -> Result<Object> {
     let parsed = match sent.get("groups") {
         None | Some(Value::Null) => return Ok(Object::new()),
         Some(Value::String(text)) if text.is_empty() => return Ok(Object::new()),
-        Some(Value::String(text)) => {
-            serde_json::from_str(text).map_err(|_| invalid("Invalid JSON in groups parameter"))?
-        }
+        Some(Value::String(text)) => json::parse(text, Limits::REQUEST)
+            .map_err(|_| invalid("Invalid JSON in groups parameter"))?,
         Some(other) => other.clone(),
     };
     match parsed {
@@ -70,7 +69,7 @@ fn flag_keys(sent: &Value) -> Option<Vec<String>> {
     let items = sent.as_array()?;
     let read = |item: &Value| -> Vec<String> {
         let text = item.as_str().unwrap_or_default();
-        match text.starts_with('[').then(|| serde_json::from_str(text)) {
+        match text.starts_with('[').then(|| json::parse_typed(text)) {
             Some(Ok(listed)) => listed,
             _ => vec![text.to_owned()],
         }

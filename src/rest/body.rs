@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::model::{
     error::{Error, Result},
-    json::{self, MAX_DEPTH, Object},
+    json::{self, Limits, MAX_DEPTH, Object},
 };
 
 /// How long a body may take to arrive.
@@ -53,7 +53,7 @@ pub(super) async fn value(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
         "" | "application/json" => parse(bytes)?,
         // `curl -d` says form whatever it sends.
         "application/x-www-form-urlencoded" if is_json(bytes) => parse(bytes)?,
-        "application/x-www-form-urlencoded" => form(bytes),
+        "application/x-www-form-urlencoded" => form(bytes)?,
         "multipart/form-data" => multipart(content_type, bytes.clone()).await?,
         other if other.ends_with("+json") => parse(bytes)?,
         other => return Err(Error::unsupported_media_type(other)),
@@ -69,21 +69,23 @@ fn is_json(bytes: &[u8]) -> bool {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value> {
-    serde_json::from_slice(bytes).map_err(Error::parse)
+    json::parse_bytes(bytes, Limits::REQUEST).map_err(Error::parse)
 }
 
 /// Each field of a form is text; the last of one name counts.
-fn form(bytes: &[u8]) -> Value {
+fn form(bytes: &[u8]) -> Result<Value> {
     let fields = form_urlencoded::parse(bytes).into_owned();
-    Value::Object(fields.map(|(name, value)| (name, field(value))).collect())
+    let fields = fields.map(|(name, value)| Ok((name, field(value)?)));
+    fields.collect::<Result<_>>().map(Value::Object)
 }
 
 /// A form has no types, so a field that holds a JSON object or list is read as one.
-fn field(text: String) -> Value {
+fn field(text: String) -> Result<Value> {
     let structured = text.trim_start().starts_with(['{', '[']);
-    match structured.then(|| serde_json::from_str(&text)) {
-        Some(Ok(value)) => value,
-        _ => Value::String(text),
+    match structured.then(|| json::parse(&text, Limits::REQUEST)) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) if error.is_limit() => Err(Error::parse(error)),
+        _ => Ok(Value::String(text)),
     }
 }
 
@@ -94,7 +96,7 @@ async fn multipart(content_type: &str, bytes: Bytes) -> Result<Value> {
     let mut fields = Object::new();
     while let Some(part) = form.next_field().await.map_err(Error::parse)? {
         let name = part.name().unwrap_or_default().to_owned();
-        fields.insert(name, field(part.text().await.map_err(Error::parse)?));
+        fields.insert(name, field(part.text().await.map_err(Error::parse)?)?);
     }
     Ok(Value::Object(fields))
 }

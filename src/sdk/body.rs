@@ -8,16 +8,20 @@ use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use percent_encoding::percent_decode;
 use serde_json::Value;
 
-use super::lenient;
 use crate::model::{
     error::{BodyKind, Error, Result},
-    json::{self, Object},
+    json::{self, Limits, MAX_PARSER_DEPTH, Object, ReadError},
 };
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The content types of bodies that are read; nothing said is JSON.
 const READ: [&str; 4] = ["application/json", "text/plain", FORM, ""];
+/// Bounds for a body of events, whose depth is judged event by event.
+const EVENT_LIMITS: Limits =
+    Limits::REQUEST.with_depth(MAX_PARSER_DEPTH).with_elements(MAX_EVENT_ELEMENTS);
+/// The most values in a body of events: ten bytes each in the largest body.
+const MAX_EVENT_ELEMENTS: usize = 2_000_000;
 
 /// What a request says of how its body is packed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,8 +49,7 @@ pub(crate) struct Unpacked {
 /// limit.
 pub(crate) fn object(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Object> {
     packing.check_type()?;
-    match value(packing, bytes, limit)?.value {
-        value if json::too_deep(&value) => Err(refuse("The body is nested too deeply.")),
+    match unpacked(packing, bytes, limit, Limits::REQUEST)?.value {
         Value::Object(fields) => Ok(fields),
         _ => Err(refuse("The body is not a JSON object.")),
     }
@@ -59,13 +62,21 @@ pub(crate) fn object(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result
 ///
 /// 400 as text for what cannot be read; 413 beyond the limit.
 pub(crate) fn value(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Unpacked> {
+    unpacked(packing, bytes, limit, EVENT_LIMITS)
+}
+
+fn unpacked(packing: Packing<'_>, bytes: &[u8], limit: usize, limits: Limits) -> Result<Unpacked> {
     let plain = plain(packing, bytes, limit)?;
+    let reader = Reader { limit, limits };
     let bytes = plain.as_deref().unwrap_or(bytes);
-    let value = match packing.is_form() {
-        // `curl -d` says form whatever it sends.
-        true => json(bytes).or_else(|| of_form(bytes, limit)),
-        false => json(bytes).or_else(|| of_base64(bytes, limit)).or_else(|| of_form(bytes, limit)),
-    };
+    let mut value = reader.json(bytes)?;
+    // `curl -d` says form whatever it sends.
+    if value.is_none() && !packing.is_form() {
+        value = reader.base64(bytes)?;
+    }
+    if value.is_none() {
+        value = reader.form(bytes)?;
+    }
     let value = value.ok_or_else(|| refuse("The body is not JSON."))?;
     Ok(Unpacked { value, bytes: bytes.len() })
 }
@@ -76,7 +87,7 @@ pub(crate) fn value(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<
 ///
 /// As [`value`].
 pub(crate) fn of_query(data: &str, limit: usize) -> Result<Unpacked> {
-    let value = json(data.as_bytes()).or_else(|| of_base64(data.as_bytes(), limit));
+    let value = Reader { limit, limits: EVENT_LIMITS }.text(data.as_bytes())?;
     let value = value.ok_or_else(|| refuse("`data` is not JSON."))?;
     Ok(Unpacked { value, bytes: data.len() })
 }
@@ -139,31 +150,61 @@ fn plain(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Option<Vec<
     }
 }
 
-/// Strict JSON first, since it is what nearly everybody sends; invalid UTF-8 is replaced.
-fn json(bytes: &[u8]) -> Option<Value> {
-    // Nearly everybody sends UTF-8, which is found out quicker than what would have to be replaced.
-    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-    match serde_json::from_str(&text) {
-        Ok(value) => Some(value),
-        Err(_) => lenient::parse(&text),
+/// Reads text within limits; `Ok(None)` is for what is not of the kind that is asked for.
+#[derive(Clone, Copy)]
+struct Reader {
+    /// Bytes, unpacked.
+    limit: usize,
+    limits: Limits,
+}
+
+impl Reader {
+    /// JSON as clients write it; invalid UTF-8 is replaced.
+    fn json(self, bytes: &[u8]) -> Result<Option<Value>> {
+        // Nearly everybody sends UTF-8, which is found out quicker than what would have to be
+        // replaced.
+        let text =
+            str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+        match json::parse_json5(&text, self.limits) {
+            Ok(value) => Ok(Some(value)),
+            Err(ReadError::Syntax(_)) => Ok(None),
+            Err(ReadError::TooDeep(_)) => Err(refuse("The body is nested too deeply.")),
+            Err(error @ ReadError::TooManyElements(_)) => {
+                Err(refuse(format!("The body holds {error}.")))
+            }
+            Err(ReadError::TooLong(bytes)) => Err(Error::too_large(bytes)),
+        }
+    }
+
+    /// JSON, plain or in base64.
+    fn text(self, bytes: &[u8]) -> Result<Option<Value>> {
+        match self.json(bytes)? {
+            None => self.base64(bytes),
+            read => Ok(read),
+        }
+    }
+
+    /// The parameter `data` of a form.
+    fn form(self, bytes: &[u8]) -> Result<Option<Value>> {
+        let data = form_urlencoded::parse(bytes).find(|(name, _)| name == "data");
+        data.map_or(Ok(None), |(_, data)| self.text(data.as_bytes()))
+    }
+
+    /// Base64 that went through URLs: percent signs or spaces instead of plus signs, either
+    /// alphabet, padding or none; with gzip inside or not.
+    fn base64(self, bytes: &[u8]) -> Result<Option<Value>> {
+        let Some(decoded) = decoded(bytes) else { return Ok(None) };
+        match plain(Packing::default(), &decoded, self.limit) {
+            Ok(plain) => self.json(plain.as_deref().unwrap_or(&decoded)),
+            Err(_) => Ok(None),
+        }
     }
 }
 
-fn of_form(bytes: &[u8], limit: usize) -> Option<Value> {
-    let (_, data) = form_urlencoded::parse(bytes).find(|(name, _)| name == "data")?;
-    json(data.as_bytes()).or_else(|| of_base64(data.as_bytes(), limit))
-}
-
-/// Base64 that went through URLs: percent signs or spaces instead of plus signs, either
-/// alphabet, padding or none; with gzip inside or not.
-fn of_base64(bytes: &[u8], limit: usize) -> Option<Value> {
+fn decoded(bytes: &[u8]) -> Option<Vec<u8>> {
     let text = percent_decode(bytes).decode_utf8().ok()?;
     let standard = text.trim().trim_end_matches('=').replace([' ', '-'], "+").replace('_', "/");
-    let decoded = BASE64_STANDARD_NO_PAD.decode(standard).ok()?;
-    match plain(Packing::default(), &decoded, limit).ok()? {
-        Some(plain) => json(&plain),
-        None => json(&decoded),
-    }
+    BASE64_STANDARD_NO_PAD.decode(standard).ok()
 }
 
 #[cfg(test)]
@@ -234,6 +275,7 @@ mod tests {
         let cases = [
             (&b"{'a': NaN, b: [Infinity,]}"[..], json!({"a": null, "b": [null]})),
             (b"{\"a\": \"x\xff\"}", json!({"a": "x\u{fffd}"})),
+            (br#"{"a": "cut \ud83e"}"#, json!({"a": "cut \u{fffd}"})),
         ];
         for (bytes, expected) in cases {
             assert_eq!(Value::Object(object(Packing::default(), bytes, LIMIT).unwrap()), expected);

@@ -12,7 +12,6 @@ pub(crate) mod config;
 pub(crate) mod definitions;
 pub(crate) mod etag;
 pub(crate) mod feed;
-mod lenient;
 pub(crate) mod protocol;
 mod records;
 pub(crate) mod request;

@@ -11,11 +11,9 @@ use super::{
     entity::{cohort_member, group, person, person_distinct_id},
     failure,
     stored_facts::with_columns,
+    stored_object,
 };
-use crate::model::{
-    error::{Error, Result},
-    json::Object,
-};
+use crate::model::{error::Result, json::Object};
 
 /// How many are held in memory at once.
 pub(crate) const A_PAGE: usize = 1_000;
@@ -42,7 +40,7 @@ impl Candidate {
     ///
     /// `Internal` for what is no object.
     pub(crate) fn properties(&self) -> Result<Object> {
-        let properties = serde_json::from_str(&self.properties).map_err(Error::internal)?;
+        let properties = stored_object(&self.properties)?;
         Ok(match self.created_at {
             Some(created_at) => with_columns(properties, created_at),
             None => properties,

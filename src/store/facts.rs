@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use super::{
     ProjectWrite,
     entity::{cohort, dashboard, feature_flag, flag_cohort, flag_dependency, flag_link},
-    failure, flag_links,
+    failure, flag_links, stored_json,
 };
 use crate::model::{
     cohort::criteria::Criteria,
@@ -212,7 +212,7 @@ impl ProjectWrite {
 /// What a cohort's filters ask about; a list of members asks about nothing.
 fn criteria(row: &cohort::Model) -> Criteria {
     let filters = row.filters.as_deref().filter(|_| !row.is_static);
-    let filters = filters.and_then(|text| serde_json::from_str(text).ok());
+    let filters = filters.and_then(|text| stored_json(text).ok());
     filters.map(|filters| Criteria::of(&filters)).unwrap_or_default()
 }
 

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::{Store, project_write::run};
 use crate::model::{
     error::{Error, Result},
+    json,
     people::PeopleChanged,
 };
 
@@ -73,7 +74,7 @@ impl Announcement {
             "people" => {
                 let project_id = words.next()?.parse().ok()?;
                 // What cannot be read may be about anyone.
-                let changed = serde_json::from_str(words.next()?);
+                let changed = json::parse_typed(words.next()?);
                 Some(Self::People {
                     project_id,
                     changed: changed.unwrap_or_else(|_| PeopleChanged::many()),

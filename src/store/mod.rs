@@ -59,7 +59,7 @@ pub use connect::{Access, ConnectError};
 pub use migrate::MigrationState;
 pub(crate) use project_write::ProjectWrite;
 
-use crate::model::error::Error;
+use crate::model::{error::Error, json};
 
 /// A database, open and ready.
 ///
@@ -218,7 +218,15 @@ fn is_transient_code(code: &str) -> bool {
 
 /// JSON that the service itself wrote; anything else is damage.
 fn stored_json(text: &str) -> Result<serde_json::Value, Error> {
-    serde_json::from_str(text).map_err(Error::internal)
+    json::parse_stored(text).map_err(Error::internal)
+}
+
+/// A JSON object that the service itself wrote.
+fn stored_object(text: &str) -> Result<json::Object, Error> {
+    match stored_json(text)? {
+        serde_json::Value::Object(fields) => Ok(fields),
+        _ => Err(Error::internal("what is stored is no JSON object")),
+    }
 }
 
 #[cfg(test)]

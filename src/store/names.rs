@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
-use serde_json::Value;
 
 use super::{
     ProjectWrite, Store,
     entity::{cohort, group},
-    failure,
+    failure, stored_json,
 };
 use crate::model::{
     decoration::{Names, named_groups},
@@ -91,7 +90,7 @@ async fn group_names(
         .await
         .map_err(failure)?;
     let named = rows.into_iter().filter_map(|row| {
-        let properties: Value = serde_json::from_str(&row.properties).ok()?;
+        let properties = stored_json(&row.properties).ok()?;
         let name = properties.get("name")?.as_str()?.to_owned();
         Some(((i64::from(row.group_type_index), row.group_key), name))
     });

@@ -15,7 +15,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{FromQueryResult, Statement};
 use serde_json::{Map, Value};
 
-use super::{Store, failure};
+use super::{Store, failure, stored_object};
 use crate::model::error::{Error, Result};
 
 /// Properties by name.
@@ -241,7 +241,7 @@ pub(super) fn with_columns(mut properties: Properties, created_at: DateTime<Utc>
 
 /// An object that the service itself wrote; anything else is damage.
 fn properties(text: Option<&str>) -> Result<Properties> {
-    serde_json::from_str(text.unwrap_or("{}")).map_err(Error::internal)
+    stored_object(text.unwrap_or("{}"))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What a source answers, by path and place in the order of its requests; the last one stays.
-type Answers = Vec<(StatusCode, &'static str, String)>;
+pub(crate) type Answers = Vec<(StatusCode, &'static str, String)>;
 
 #[derive(Clone, Default)]
 struct Script {
@@ -32,14 +32,14 @@ struct Script {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-struct Source {
+pub(crate) struct Source {
     address: SocketAddr,
     script: Script,
 }
 
 impl Source {
     /// Answers below `/api/projects/7/`.
-    async fn answering(answers: &[(&'static str, Answers)]) -> Self {
+    pub(crate) async fn answering(answers: &[(&'static str, Answers)]) -> Self {
         let script =
             Script { answers: Arc::new(answers.iter().cloned().collect()), ..Script::default() };
         let app = Router::new().fallback(answer).with_state(script.clone());
@@ -49,7 +49,7 @@ impl Source {
         Self { address, script }
     }
 
-    fn import(&self, target: &Service, words: &[&str]) -> Outcome {
+    pub(crate) fn import(&self, target: &Service, words: &[&str]) -> Outcome {
         let url = format!("http://{}/", self.address);
         let arguments = ["import", "--from-url", &url, "--project", "7"];
         let command = target.flagstaff(&[&arguments, words].concat());
@@ -79,13 +79,13 @@ async fn answer(State(script): State<Script>, request: Request) -> Response {
     (*status, [("retry-after", *wait)], body.clone()).into_response()
 }
 
-fn list(results: &[Value], next: bool) -> (StatusCode, &'static str, String) {
+pub(crate) fn list(results: &[Value], next: bool) -> (StatusCode, &'static str, String) {
     let next = next.then_some("http://elsewhere.invalid/api/projects/7/feature_flags/?offset=1");
     let page = json!({"count": 2, "next": next, "previous": null, "results": results});
     (StatusCode::OK, "", page.to_string())
 }
 
-fn plain(id: i64, key: &str) -> Value {
+pub(crate) fn plain(id: i64, key: &str) -> Value {
     let filters = json!({"groups": [{"properties": [], "rollout_percentage": 100}]});
     json!({"id": id, "key": key, "name": key, "filters": filters, "active": true, "deleted": false})
 }

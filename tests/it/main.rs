@@ -45,6 +45,7 @@ mod ingest_crash;
 mod ingest_rules;
 mod ingest_wires;
 mod invariants;
+mod json_text;
 mod layers;
 mod life_grpc;
 mod life_rest;

@@ -9,7 +9,7 @@ use crate::support::cli::{Flagstaff, Outcome};
 
 const NOW: &str = "2026-01-31T12:00:00Z";
 
-fn feed() -> Value {
+pub(crate) fn feed() -> Value {
     json!({
         "flags": [
             {"id": 1, "key": "base", "version": 2, "active": true, "filters": {"groups": [
@@ -34,7 +34,7 @@ fn request() -> Value {
     json!({"distinct_id": "ann", "person_properties": {"plan": "pro", "beta": 1, "seen": "2026-01-30"}})
 }
 
-fn offline(arguments: &[&str], input: impl Into<String>) -> Outcome {
+pub(crate) fn offline(arguments: &[&str], input: impl Into<String>) -> Outcome {
     Flagstaff::new(&[&["eval", "--offline"], arguments].concat()).input(input).outcome()
 }
 

@@ -13,7 +13,10 @@ use reqwest::{Client, Response, Url};
 use serde_json::Value;
 
 use super::Import;
-use crate::model::import::{Foreign, ForeignCohort, ForeignFlag};
+use crate::model::{
+    import::{Foreign, ForeignCohort, ForeignFlag},
+    json::{self, Limits},
+};
 
 /// Results asked for at once.
 const A_PAGE: usize = 100;
@@ -167,7 +170,7 @@ impl Source {
             return Err(self.refused(answer, path).await);
         }
         let text = answer.text().await.map_err(passing)?;
-        serde_json::from_str(&text)
+        json::parse_lenient(&text, Limits::STORED)
             .map_err(|_| Trouble::Lasting(no_api(path, "the answer is not JSON")))
     }
 
@@ -175,8 +178,8 @@ impl Source {
         let status = answer.status();
         let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-        let body: Value =
-            serde_json::from_str(&answer.text().await.unwrap_or_default()).unwrap_or_default();
+        let body = answer.text().await.unwrap_or_default();
+        let body = json::parse_lenient(&body, Limits::REQUEST).unwrap_or_default();
         let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no reason is given");
         let said = format!("{} {status}: {detail}", path.split('?').next().unwrap_or_default());
         let key = "--key (FLAGSTAFF_IMPORT_KEY)";

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::{refuse, variants};
-use crate::model::{error::Result, json::Object};
+use crate::model::{
+    error::Result,
+    json::{self, Limits, MAX_PARSER_DEPTH, Object},
+};
 
 pub(super) fn check(filters: &Object) -> Result<()> {
     let payloads = match filters.get("payloads") {
@@ -19,7 +22,8 @@ pub(super) fn check(filters: &Object) -> Result<()> {
 
 /// A payload given as text must itself be JSON text.
 fn is_broken(payload: &Value) -> bool {
-    payload.as_str().is_some_and(|text| serde_json::from_str::<Value>(text).is_err())
+    let limits = Limits::REQUEST.with_depth(MAX_PARSER_DEPTH);
+    payload.as_str().is_some_and(|text| json::parse(text, limits).is_err())
 }
 
 fn owners(filters: &Object, payloads: &Object) -> Result<()> {

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::{filters, values::to_struct};
 use crate::{
-    model::error::{Error, Result},
+    model::{
+        error::{Error, Result},
+        json,
+    },
     wire::v1::{FeatureFlagDefinition, FeatureFlagDefinitions},
 };
 
@@ -17,8 +20,8 @@ use crate::{
 ///
 /// `Internal`, if it were no JSON.
 pub fn definitions(text: &[u8]) -> Result<(String, FeatureFlagDefinitions)> {
-    let feed: Value = serde_json::from_slice(text).map_err(Error::internal)?;
     let text = String::from_utf8(text.to_vec()).map_err(Error::internal)?;
+    let feed = json::parse_stored(&text).map_err(Error::internal)?;
     Ok((text, message(&feed)))
 }
 

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::values::{instant_text, object_from_struct};
-use crate::wire::v1::Event;
+use crate::{
+    model::json::{self, Limits, MAX_PARSER_DEPTH},
+    wire::v1::Event,
+};
 
 /// An event as the JSON object that a REST client would have sent.
 ///
@@ -19,7 +22,10 @@ pub fn event(event: Event) -> Result<Value, String> {
             .map(Value::Object)
             .map_err(|error| format!("`properties`: {}", error.detail))?,
         (None, Some(text)) => {
-            serde_json::from_str(&text).map_err(|_| "`properties_json` is not JSON".to_owned())?
+            // Events are judged one by one, their depth with the rest.
+            let limits = Limits::REQUEST.with_depth(MAX_PARSER_DEPTH);
+            json::parse_lenient(&text, limits)
+                .map_err(|_| "`properties_json` is not JSON".to_owned())?
         }
         (None, None) => Value::Null,
     };

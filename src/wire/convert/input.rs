@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{
         error::{Error, Result},
-        json::{Object, too_deep},
+        json::{self, Limits, Object, ReadError},
         write::{Method, Typed},
     },
     wire::v1::FeatureFlagInput,
@@ -151,11 +151,10 @@ pub(super) fn one_of(
         (Some(_), Some(_)) => Err(refuse(format!("Give either {attr} or {attr}_json, not both."))),
         (typed, None) => Ok(typed),
         (None, Some(text)) => {
-            let value: Value = serde_json::from_str(&text).map_err(Error::parse)?;
-            match too_deep(&value) {
-                true => Err(refuse(format!("{attr}_json is nested too deeply."))),
-                false => Ok(Some(value)),
-            }
+            json::parse(&text, Limits::REQUEST).map(Some).map_err(|error| match error {
+                ReadError::TooDeep(_) => refuse(format!("{attr}_json is nested too deeply.")),
+                error => Error::parse(error),
+            })
         }
     }
 }

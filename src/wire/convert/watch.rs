@@ -13,7 +13,10 @@ use super::{
     values::to_struct,
 };
 use crate::{
-    model::error::{Error, Result},
+    model::{
+        error::{Error, Result},
+        json,
+    },
     sdk::feed::book::Event,
     wire::v1::{
         FeatureFlagDefinition, FlagsDelta, FlagsSnapshot, RemovedFlag, WatchFlagsResponse,
@@ -65,7 +68,7 @@ pub(crate) fn written(revision: i64, event: &Event) -> Result<Vec<WatchFlagsResp
 fn snapshot(revision: i64, head: &str, flags: &[Arc<str>]) -> Result<Vec<WatchFlagsResponse>> {
     let pieces = pieces(head.len(), flags)?;
     let last = pieces.len() - 1;
-    let mut first = message(&serde_json::from_str(head).map_err(Error::internal)?);
+    let mut first = message(&json::parse_stored(head).map_err(Error::internal)?);
     let message = |(at, flags)| {
         let mut definitions = std::mem::take(&mut first);
         definitions.flags = flags;
@@ -84,7 +87,7 @@ fn pieces(taken: usize, texts: &[Arc<str>]) -> Result<Vec<Vec<FeatureFlagDefinit
             size = 0;
         }
         size += text.len();
-        let definition = flag(&serde_json::from_str(text).map_err(Error::internal)?);
+        let definition = flag(&json::parse_stored(text).map_err(Error::internal)?);
         pieces.last_mut().expect("there is always one").push(definition);
     }
     Ok(pieces)
