@@ -91,9 +91,19 @@ pub struct ServeSettings {
     /// How often those who watch flags hear from the service when nothing changes
     #[arg(long, env = "FLAGSTAFF_WATCH_HEARTBEAT", default_value = "15s", value_parser = humantime::parse_duration)]
     pub watch_heartbeat: Duration,
-    /// How long requests may take to finish after SIGTERM
+    /// How long requests are still served after SIGTERM, while `/readyz` and gRPC health say no:
+    /// longer than balancers take to notice
+    #[arg(long, env = "FLAGSTAFF_SHUTDOWN_DELAY", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub shutdown_delay: Duration,
+    /// How long requests may take to finish after SIGTERM and the shutdown delay
     #[arg(long, env = "FLAGSTAFF_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration)]
     pub shutdown_grace: Duration,
+    /// How long the database may be unreachable before `/readyz` says no; 0 is for ever
+    #[arg(long, env = "FLAGSTAFF_MAX_STALENESS", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub max_staleness: Duration,
+    /// How long a start waits for a PostgreSQL server that does not answer
+    #[arg(long, env = "FLAGSTAFF_DATABASE_WAIT", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub database_wait: Duration,
     /// Certificate chain (PEM); with it the port speaks TLS
     #[arg(long, env = "FLAGSTAFF_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use crate::{
@@ -19,16 +19,24 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     settings.bootstrap = BootstrapSettings::from_env().map_err(Failure::Setting)?;
     let telemetry = Telemetry::start(log, settings.otlp_endpoint.as_deref())?;
-    let server = Server::start(settings, database_url, &telemetry).await.map_err(failure)?;
-    if let Some(made) = &server.bootstrapped {
+    // Before anything is waited for: the first process of a container is stopped by nothing else.
+    let mut signals = StopSignals::listen()?;
+    let started = tokio::select! {
+        started = Server::start(settings, database_url, &telemetry) => started.map_err(failure)?,
+        () = signals.next() => {
+            tracing::info!("stopped while starting");
+            telemetry.stop();
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    if let Some(made) = &started.bootstrapped {
         announce(made);
     }
-    // Whoever reads that it serves may stop it at once.
-    let stop = stop_signal();
-    tracing::info!(address = %server.address, ops.address = %server.ops_address, "serving");
-    stop.await;
+    tracing::info!(address = %started.address, ops.address = %started.ops_address, "serving");
+    signals.next().await;
     tracing::info!("stopping");
-    server.stop().await;
+    // A second signal ends the shutdown delay: somebody waits at a terminal.
+    started.stop_now_if(signals.next()).await;
     telemetry.stop();
     Ok(ExitCode::SUCCESS)
 }
@@ -49,14 +57,29 @@ fn announce(made: &Bootstrapped) {
     println!("personal api key: {}", made.personal_api_key.reveal());
 }
 
-/// SIGTERM from an orchestrator, SIGINT from a terminal, heard from now on.
-fn stop_signal() -> impl Future<Output = ()> {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    async move {
-        let (Ok(mut term), Ok(mut int)) = signals else { return std::future::pending().await };
+/// SIGTERM from an orchestrator and SIGINT from a terminal.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self, Failure> {
+        let handler = |kind| {
+            let refused = |error| Failure::Setting(format!("cannot handle signals: {error}"));
+            signal(kind).map_err(refused)
+        };
+        Ok(Self {
+            terminate: handler(SignalKind::terminate())?,
+            interrupt: handler(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -105,21 +105,26 @@ pub async fn routes(services: Services, limits: Limits, health: &HealthReporter)
         .add_service(v1alpha.expect("the embedded descriptors are whole"))
 }
 
-/// Tells health checks that calls should go elsewhere, and ends those that watch.
-pub async fn not_serving(health: &mut HealthReporter) {
-    const NAMES: [&str; 6] = [
-        "",
-        FeatureFlagServiceServer::<Grpc>::NAME,
-        EvaluationServiceServer::<Grpc>::NAME,
-        DirectoryServiceServer::<Grpc>::NAME,
-        IngestServiceServer::<Grpc>::NAME,
-        ProjectServiceServer::<Grpc>::NAME,
-    ];
-    for name in NAMES {
+/// What health checks may ask about: the whole, and each service.
+const HEALTH_NAMES: [&str; 6] = [
+    "",
+    FeatureFlagServiceServer::<Grpc>::NAME,
+    EvaluationServiceServer::<Grpc>::NAME,
+    DirectoryServiceServer::<Grpc>::NAME,
+    IngestServiceServer::<Grpc>::NAME,
+    ProjectServiceServer::<Grpc>::NAME,
+];
+
+/// Tells health checks that calls should go elsewhere.
+pub async fn not_serving(health: &HealthReporter) {
+    for name in HEALTH_NAMES {
         health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
     }
-    for name in NAMES {
-        // A watcher hears the last status before the end.
+}
+
+/// Ends the streams that watch the health, each after its last status.
+pub async fn end_health_watches(health: &mut HealthReporter) {
+    for name in HEALTH_NAMES {
         health.clear_service_status(name).await;
     }
 }

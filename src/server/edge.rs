@@ -4,7 +4,14 @@
 //! Written as one function rather than as layers of a router, which would
 //! each be copied and boxed for every request.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::{
     Router,
@@ -12,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
+use http::{HeaderValue, Version, header::CONNECTION};
 use tower::ServiceExt;
 
 use super::{accept::App, dispatch::Dispatch, forwarded::TrustedProxies};
@@ -19,7 +27,13 @@ use crate::{model::error::Error, telemetry::Telemetry};
 
 /// The whole service, as connections see it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Edge(Arc<Parts>);
+pub(super) struct Edge(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    draining: AtomicBool,
+}
 
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -30,19 +44,35 @@ pub(super) struct Parts {
 
 impl Edge {
     pub(super) fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Shared { parts, draining: AtomicBool::new(false) }))
+    }
+
+    /// Closes each HTTP/1.1 connection with its next answer from now on, so that a client that
+    /// keeps connections opens its next one elsewhere, and loses none of its requests.
+    pub(super) fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn closes(&self, version: Version) -> bool {
+        version <= Version::HTTP_11 && self.0.draining.load(Ordering::Relaxed)
     }
 
     async fn caught(&self, request: Request) -> Response {
-        let answer = AssertUnwindSafe(self.0.dispatch.answer(request)).catch_unwind();
+        let answer = AssertUnwindSafe(self.0.parts.dispatch.answer(request)).catch_unwind();
         answer.await.unwrap_or_else(|_| Error::internal("a handler panicked").into_response())
     }
 }
 
 impl App for Edge {
     async fn answer(self, peer: IpAddr, mut request: Request) -> Response {
-        let client = self.0.proxies.read(peer, &mut request);
-        self.0.telemetry.traced(client, request, |request| self.caught(request)).await
+        let (parts, version) = (&self.0.parts, request.version());
+        let client = parts.proxies.read(peer, &mut request);
+        let mut answer =
+            parts.telemetry.traced(client, request, |request| self.caught(request)).await;
+        if self.closes(version) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 }
 

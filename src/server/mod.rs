@@ -7,7 +7,9 @@ mod edge;
 mod forwarded;
 mod gather;
 mod ops;
+mod readiness;
 mod silence;
+mod starting;
 mod tls;
 
 use std::{
@@ -17,13 +19,17 @@ use std::{
 
 use axum::{extract::Request, response::Response};
 use tokio::{net::TcpListener, task::AbortHandle};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use tonic_health::server::{HealthReporter, health_reporter};
 
 use accept::App;
 use dispatch::Dispatch;
 use edge::{Edge, Parts};
 use forwarded::TrustedProxies;
+use readiness::Readiness;
 
 use crate::{
     auth::Authenticator,
@@ -38,7 +44,7 @@ use crate::{
         bootstrap::{Bootstrapped, ChosenSecrets},
     },
     snapshot::{Snapshots, follow},
-    store::{Access, ConnectError, Store},
+    store::{ConnectError, SetupLock, Store},
     telemetry::Telemetry,
 };
 
@@ -68,21 +74,24 @@ pub struct Server {
     edge: Edge,
     store: Store,
     health: HealthReporter,
-    readiness: ops::Readiness,
+    readiness: Readiness,
     stop: CancellationToken,
     /// Probes are answered to the end, so that they see the service drain.
-    ops_stop: CancellationToken,
+    ops: DropGuard,
     tasks: TaskTracker,
     /// Writes events until the last request is answered.
     event_writer: AbortHandle,
+    shutdown_delay: Duration,
     grace: Duration,
 }
 
+const LISTEN: &str = "--listen (FLAGSTAFF_LISTEN)";
+const OPS_LISTEN: &str = "--ops-listen (FLAGSTAFF_OPS_LISTEN)";
 /// How long connections to the database may take to close.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl Server {
-    /// Starts the service. It answers when this returns.
+    /// Starts the service. Probes are answered from the beginning, all else when this returns.
     ///
     /// # Errors
     ///
@@ -107,17 +116,22 @@ impl Server {
         telemetry: &Telemetry,
     ) -> Result<Self, StartError> {
         let tls = tls::acceptor(&settings)?;
-        let listener = bind(settings.listen, "--listen (FLAGSTAFF_LISTEN)").await?;
-        let ops = bind(settings.ops_listen, "--ops-listen (FLAGSTAFF_OPS_LISTEN)").await?;
+        let socket = starting::reserve(settings.listen, LISTEN)?;
+        let ops = starting::reserve(settings.ops_listen, OPS_LISTEN)?;
         keys::check(&settings.encryption_keys, database_url).map_err(StartError::Setting)?;
-        let store = open(&settings, database_url).await?;
+        let readiness = Readiness::starting(settings.max_staleness);
+        let ops = starting::listen(ops, settings.ops_listen, OPS_LISTEN)?;
+        let ops_address = local(&ops)?;
+        let ops = serve_ops(ops, &readiness, telemetry);
+        // Until the database has a schema, a key and a project.
+        let setup = SetupLock::acquire(database_url).await;
+        let store = starting::open(&settings, database_url).await?;
         let keys = keys::prepare(&settings.encryption_keys, database_url);
         let encryptor = Encryptor::new(&keys.map_err(StartError::Setting)?);
         let snapshots = Snapshots::new(store.clone());
         telemetry.observe_facts_reads(snapshots.facts_reads());
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock.clone());
-        let (stop, ops_stop, tasks) =
-            <(CancellationToken, CancellationToken, TaskTracker)>::default();
+        let (stop, tasks) = <(CancellationToken, TaskTracker)>::default();
         let watches = Watches::new(settings.watch_heartbeat, authenticator.leases(), stop.clone());
         let services =
             Services::new(store.clone(), snapshots.clone(), clock, encryptor).with_watches(watches);
@@ -126,6 +140,7 @@ impl Server {
             Switch::Off => services,
         };
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
+        drop(setup);
         if let Err(error) = snapshots.warm().await {
             // What the first start made must still be shown; polling reads the rest.
             tracing::warn!(error = error.causes(), "not every project could be read yet");
@@ -133,7 +148,6 @@ impl Server {
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
         let event_writer = tokio::spawn(services.clone().write_events(telemetry.ingest()));
         services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
-        let readiness = ops::Readiness::new(store.reachability().clone());
         let (health, health_service) = health_reporter();
         let limits = grpc_limits(&settings);
         let calls = grpc::Calls::new(services.clone(), limits);
@@ -144,12 +158,10 @@ impl Server {
             telemetry: telemetry.clone(),
             proxies: TrustedProxies::new(settings.trusted_proxies),
         });
+        let listener = starting::listen(socket, settings.listen, LISTEN)?;
         let address = local(&listener)?;
-        let ops_address = local(&ops)?;
         tasks.spawn(accept::run(listener, edge.clone(), tls, stop.clone(), tasks.clone()));
-        let ops_app = ops::router(readiness.clone(), telemetry.clone());
-        tokio::spawn(accept::run(ops, ops_app, None, ops_stop.clone(), TaskTracker::new()));
-        let grace = settings.shutdown_grace;
+        readiness.serve(store.reachability().clone());
         Ok(Self {
             address,
             ops_address,
@@ -159,10 +171,11 @@ impl Server {
             health,
             readiness,
             stop,
-            ops_stop,
+            ops,
             tasks,
             event_writer: event_writer.abort_handle(),
-            grace,
+            shutdown_delay: settings.shutdown_delay,
+            grace: settings.shutdown_grace,
         })
     }
 
@@ -171,41 +184,43 @@ impl Server {
         self.edge.clone().answer(Ipv4Addr::LOCALHOST.into(), request).await
     }
 
-    /// Stops: readiness goes first, then no new connections; watchers are told, and what is in
-    /// flight finishes within the grace period.
-    pub async fn stop(mut self) {
+    /// Stops: readiness and health turn first, and requests are served for the shutdown delay, so
+    /// that balancers send them elsewhere; then no new connections are accepted, watchers are told,
+    /// and what is in flight finishes within the grace period.
+    pub async fn stop(self) {
+        self.stop_now_if(std::future::pending()).await;
+    }
+
+    /// As [`Server::stop`]; `hurry` ends the shutdown delay.
+    pub async fn stop_now_if(mut self, hurry: impl Future<Output = ()>) {
         self.readiness.drain();
-        grpc::not_serving(&mut self.health).await;
+        self.edge.drain();
+        grpc::not_serving(&self.health).await;
+        // Either way the delay is over.
+        let _ = tokio::time::timeout(self.shutdown_delay, hurry).await;
+        grpc::end_health_watches(&mut self.health).await;
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "grace period is over, open work is cut off");
         }
         self.event_writer.abort();
-        self.ops_stop.cancel();
+        drop(self.ops);
         if tokio::time::timeout(LAST_WORDS, self.store.close()).await.is_err() {
             tracing::warn!("database connections did not close in time");
         }
     }
 }
 
-async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, StartError> {
-    let refuse =
-        |error| StartError::Setting(format!("{setting}: cannot listen on {address}: {error}"));
-    TcpListener::bind(address).await.map_err(refuse)
+/// Serves probes and metrics until the guard is dropped.
+fn serve_ops(listener: TcpListener, readiness: &Readiness, telemetry: &Telemetry) -> DropGuard {
+    let (stop, app) = (CancellationToken::new(), ops::router(readiness.clone(), telemetry.clone()));
+    tokio::spawn(accept::run(listener, app, None, stop.clone(), TaskTracker::new()));
+    stop.drop_guard()
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|error| StartError::Setting(error.to_string()))
-}
-
-async fn open(settings: &ServeSettings, database_url: &str) -> Result<Store, StartError> {
-    let store = Store::connect(database_url, Access::Create).await?;
-    match settings.no_migrate {
-        true => store.require_schema().await?,
-        false => store.migrate_up().await?,
-    }
-    Ok(store)
 }
 
 fn chosen(settings: &ServeSettings) -> ChosenSecrets {

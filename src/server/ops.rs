@@ -1,9 +1,5 @@
-//! Probes and metrics, on a port of their own.
-
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+//! Probes and metrics, on a port of their own: from before the database is opened until after the
+//! last request is answered.
 
 use axum::{
     Json, Router,
@@ -14,25 +10,8 @@ use axum::{
 use http::StatusCode;
 use serde_json::json;
 
-use crate::{store::Reachability, telemetry::Telemetry};
-
-/// Whether traffic should come here.
-#[derive(Clone, Debug)]
-pub(super) struct Readiness {
-    database: Reachability,
-    draining: Arc<AtomicBool>,
-}
-
-impl Readiness {
-    pub(super) fn new(database: Reachability) -> Self {
-        Self { database, draining: Arc::default() }
-    }
-
-    /// From now on traffic should go elsewhere.
-    pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-}
+use super::readiness::{Readiness, Status};
+use crate::telemetry::Telemetry;
 
 pub(super) fn router(readiness: Readiness, telemetry: Telemetry) -> Router {
     let ready = Router::new().route("/readyz", get(ready)).with_state(readiness.clone());
@@ -40,20 +19,24 @@ pub(super) fn router(readiness: Readiness, telemetry: Telemetry) -> Router {
     ready.route("/livez", get(|| async { "ok" })).route("/metrics", get(metrics))
 }
 
-/// A replica without its database still answers from memory, so it stays ready and says so.
+/// A replica without its database still answers from memory, so it stays ready and says so, until
+/// its memory is older than allowed.
 async fn ready(State(readiness): State<Readiness>) -> Response {
-    let stale = readiness.database.is_lost();
-    match readiness.draining.load(Ordering::Relaxed) {
-        true => {
-            let body = json!({"status": "draining", "stale": stale});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
-        false => Json(json!({"status": "ready", "stale": stale})).into_response(),
+    let report = readiness.report();
+    let body = Json(json!({
+        "status": report.status.as_str(),
+        "stale": report.is_stale,
+        "staleness_seconds": report.staleness.as_secs_f64(),
+    }));
+    match report.status {
+        Status::Ready => body.into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, body).into_response(),
     }
 }
 
 async fn metrics(telemetry: Telemetry, readiness: Readiness) -> Response {
-    telemetry.record_stale(readiness.database.is_lost());
+    let report = readiness.report();
+    telemetry.record_stale(report.is_stale, report.staleness);
     ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.metrics_text())
         .into_response()
 }

@@ -11,7 +11,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 use super::StartError;
-use crate::config::ServeSettings;
+use crate::{config::ServeSettings, store::sqlite_file};
 
 const CERT: &str = "--tls-cert (FLAGSTAFF_TLS_CERT)";
 const KEY: &str = "--tls-key (FLAGSTAFF_TLS_KEY)";
@@ -22,6 +22,7 @@ pub(super) fn acceptor(settings: &ServeSettings) -> Result<Option<TlsAcceptor>, 
     let (Some(cert), Some(key)) = (&settings.tls_cert, &settings.tls_key) else { return Ok(None) };
     let chain = certificates(cert, CERT)?;
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(KEY, key, error))?;
+    sqlite_file::warn_if_wide_key(key);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

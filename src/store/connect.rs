@@ -11,7 +11,7 @@ use sea_orm::{
     },
 };
 
-use super::{Reachability, Store};
+use super::{Reachability, Store, sqlite_file, sqlite_file::OpenFile};
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was used more lately than this is not asked whether it is there before it is
@@ -53,6 +53,16 @@ pub enum ConnectError {
          `flagstaff migrate up` applies them"
     )]
     Schema,
+    /// The server is not there, or not yet ready for connections. It may come by itself.
+    #[error(
+        "--database-url (FLAGSTAFF_DATABASE_URL): cannot open the database at {address}: {why}"
+    )]
+    Absent {
+        /// Host and port, or the folder of the socket.
+        address: String,
+        /// What the system or the server says.
+        why: String,
+    },
     /// The file or the server does not let us in.
     #[error("--database-url (FLAGSTAFF_DATABASE_URL): cannot open the database: {0}")]
     Unreachable(String),
@@ -80,8 +90,9 @@ impl Store {
         [watch, follow]: [DatabaseConnection; 2],
         url: &str,
     ) -> Self {
-        let url = url.to_owned();
-        Self { write, read, watch, follow, url, reachable: Reachability::default() }
+        // An embedded database has its file by now.
+        let reachable = Reachability::of(Self::sqlite_file(url).and_then(OpenFile::at));
+        Self { write, read, watch, follow, url: url.to_owned(), reachable }
     }
 
     /// The file of an embedded database; `None` for a server or memory.
@@ -100,6 +111,10 @@ async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError
     if access == Access::Existing && !in_memory(url) && !file.exists() {
         return Err(ConnectError::Missing(file));
     }
+    let is_created = access == Access::Create && url.contains("mode=rwc");
+    if is_created && !in_memory(url) {
+        sqlite_file::create_private(&file);
+    }
     let write = open(sqlite_options(url, 1)).await?;
     // An in-memory database lives in its one connection.
     let read = if in_memory(url) {
@@ -107,6 +122,9 @@ async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError
     } else {
         open(sqlite_options(url, SQLITE_READERS)).await?
     };
+    if !in_memory(url) {
+        sqlite_file::warn_if_wide(&file);
+    }
     Ok(Store::of(write, read.clone(), [read.clone(), read], url))
 }
 
@@ -147,16 +165,35 @@ async fn connect_postgres(url: &str) -> Result<Store, ConnectError> {
 /// One plain connection first: a pool would try again until its time-out, and then name that
 /// rather than the cause.
 async fn refused_at_once(url: &str) -> Result<(), ConnectError> {
-    let unreachable = |why: String| ConnectError::Unreachable(why);
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| ConnectError::Url(without_password(url), format!(" ({error})")))?;
-    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
-        Ok(Ok(connection)) => {
-            connection.close().await.map_err(|error| unreachable(error.to_string()))
+    let absent = |why: String| ConnectError::Absent { address: address(&options), why };
+    let refused = |error: sqlx::Error| match error {
+        sqlx::Error::Database(error) if !is_starting(error.code().as_deref()) => {
+            ConnectError::Unreachable(error.message().to_owned())
         }
-        Ok(Err(sqlx::Error::Database(error))) => Err(unreachable(error.message().to_owned())),
-        Ok(Err(error)) => Err(unreachable(error.to_string())),
-        Err(_) => Err(unreachable("it did not answer in time".into())),
+        sqlx::Error::Database(error) => absent(error.message().to_owned()),
+        sqlx::Error::Io(error) => absent(error.to_string()),
+        error => ConnectError::Unreachable(error.to_string()),
+    };
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => connection.close().await.map_err(refused),
+        Ok(Err(error)) => Err(refused(error)),
+        Err(_) => Err(absent("it did not answer in time".into())),
+    }
+}
+
+/// Whether PostgreSQL refuses connections only for the moment: it starts, stops or recovers, or
+/// all of its connections are taken.
+fn is_starting(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code.starts_with("57P") || code == "53300")
+}
+
+/// Where the server is looked for.
+fn address(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
     }
 }
 

@@ -3,15 +3,18 @@
 
 use migrations::Migrator;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait,
+    PaginatorTrait, QuerySelect, Statement,
 };
-use sea_orm_migration::{MigrationStatus, MigratorTrait};
+use sea_orm_migration::{MigrationStatus, MigratorTrait, SchemaManager};
 
-use super::{ConnectError, Store, failure};
+use super::{ConnectError, Store, entity::project, failure};
 use crate::model::error::{Error, Result};
 
 /// Any number will do, as long as every replica uses the same one.
 const ADVISORY_LOCK: i64 = 0x0F1A_65AF;
+/// The table of projects.
+const PROJECTS: &str = "project";
 
 /// One schema change, and whether the database has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +38,32 @@ impl Store {
         outcome
     }
 
-    /// Takes everything away, data included.
+    /// Takes back the last `steps` changes, with the data in them; all for `None`.
     ///
     /// # Errors
     ///
     /// As [`Store::migrate_up`].
-    pub async fn migrate_down(&self) -> Result<()> {
+    pub async fn migrate_down(&self, steps: Option<u32>) -> Result<()> {
         let (connection, own) = self.migrating().await?;
-        let outcome = Migrator::down(&connection, None).await.map_err(failure);
+        let outcome = Migrator::down(&connection, steps).await.map_err(failure);
         self.unlock(connection, own).await;
         outcome
+    }
+
+    /// Returns the number of projects in the database; 0 before the schema has projects.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` or `Internal`, with the cause.
+    pub async fn project_count(&self) -> Result<u64> {
+        let has_projects = SchemaManager::new(&self.write).has_table(PROJECTS).await;
+        match has_projects.map_err(failure)? {
+            true => {
+                let ids = project::Entity::find().select_only().column(project::Column::Id);
+                ids.count(&self.write).await.map_err(failure)
+            }
+            false => Ok(0),
+        }
     }
 
     /// Every change, oldest first, and whether it is in.
@@ -84,9 +103,16 @@ impl Store {
         let mut options = ConnectOptions::new(&self.url);
         options.max_connections(1).min_connections(1).sqlx_logging(false);
         let connection = Database::connect(options).await.map_err(failure)?;
-        let lock = format!("SELECT pg_advisory_lock({ADVISORY_LOCK})");
-        let lock = Statement::from_string(DbBackend::Postgres, lock);
-        connection.execute_raw(lock).await.map_err(Error::unavailable)?;
+        let ask = |function: &str| {
+            let call = format!("SELECT {function}({ADVISORY_LOCK})");
+            Statement::from_string(DbBackend::Postgres, call)
+        };
+        let row = connection.query_one_raw(ask("pg_try_advisory_lock")).await;
+        let row = row.map_err(failure)?.ok_or_else(|| Error::internal("a lock without answer"))?;
+        if !row.try_get_by_index::<bool>(0).map_err(failure)? {
+            tracing::info!("waiting for another process to finish its schema changes");
+            connection.execute_raw(ask("pg_advisory_lock")).await.map_err(failure)?;
+        }
         Ok((connection, true))
     }
 

@@ -37,18 +37,15 @@ pub(crate) mod persons;
 pub(crate) mod persons_write;
 mod project_write;
 pub(crate) mod projects;
+mod reachability;
+mod setup_lock;
+pub(crate) mod sqlite_file;
 pub(crate) mod stored_facts;
 mod tags_bulk;
 pub(crate) mod usage_series;
 pub(crate) mod users;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::fmt;
 
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
@@ -58,6 +55,8 @@ use sea_orm::{
 pub use connect::{Access, ConnectError};
 pub use migrate::MigrationState;
 pub(crate) use project_write::ProjectWrite;
+pub use reachability::Reachability;
+pub use setup_lock::SetupLock;
 
 use crate::model::{error::Error, json};
 
@@ -79,41 +78,6 @@ pub struct Store {
 
 /// A transaction as use-cases hold it: begun, written in and committed by the store.
 pub(crate) type Transaction = DatabaseTransaction;
-
-/// Whether the last look at the database succeeded. Shared by all clones of a store.
-#[derive(Clone, Debug, Default)]
-pub struct Reachability(Arc<AtomicBool>);
-
-impl Reachability {
-    /// True while the database cannot be asked: answers come from memory as it was.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Spares the wait for a database that is known to be gone: a pool waits longer than anybody
-    /// should have to.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` when it is.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        match self.is_lost() {
-            true => Err(Error::unavailable("the database is known to be unreachable")),
-            false => Ok(()),
-        }
-    }
-
-    /// Notes the outcome of a look, and says so when it differs from the last.
-    pub(crate) fn note(&self, lost: bool) {
-        if self.0.swap(lost, Ordering::Relaxed) != lost {
-            match lost {
-                true => tracing::warn!("database is unreachable, answering from memory"),
-                false => tracing::info!("database is back"),
-            }
-        }
-    }
-}
 
 impl fmt::Debug for Store {
     /// The URL may hold a password.

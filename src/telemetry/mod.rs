@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use opentelemetry::{
@@ -55,6 +56,7 @@ pub struct Telemetry {
     tracers: Option<SdkTracerProvider>,
     answered: Answered,
     stale: Gauge<u64>,
+    staleness: Gauge<f64>,
     ingest: IngestMetrics,
 }
 
@@ -108,6 +110,11 @@ impl Telemetry {
                     "1 while the database is unreachable and answers come from memory",
                 )
                 .build(),
+            staleness: meter
+                .f64_gauge("flagstaff.staleness")
+                .with_unit("s")
+                .with_description("Time since the database last answered")
+                .build(),
             ingest: IngestMetrics::new(&meter),
             registry,
             meters,
@@ -115,9 +122,10 @@ impl Telemetry {
         })
     }
 
-    /// Notes whether answers come from memory alone.
-    pub(crate) fn record_stale(&self, stale: bool) {
+    /// Notes whether answers come from memory alone, and when the database last answered.
+    pub(crate) fn record_stale(&self, stale: bool, staleness: Duration) {
         self.stale.record(u64::from(stale), &[]);
+        self.staleness.record(staleness.as_secs_f64(), &[]);
     }
 
     /// Tells how many queries for stored facts were begun, whenever it is asked.

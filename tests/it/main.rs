@@ -62,6 +62,7 @@ mod propagation;
 mod proxies;
 mod rate_limits;
 mod remote_config;
+mod restarts;
 mod startup;
 mod status;
 mod stored_facts;

@@ -113,10 +113,17 @@ impl Service {
 
     /// A service on a PostgreSQL of its own, which can be stopped; `None` where there is none.
     pub(crate) async fn on_own_postgres() -> Option<(Self, postgres::Instance)> {
+        Self::on_own_postgres_with(&[]).await
+    }
+
+    /// As [`Self::on_own_postgres`], with these settings.
+    pub(crate) async fn on_own_postgres_with(
+        arguments: &[&str],
+    ) -> Option<(Self, postgres::Instance)> {
         let instance = postgres::own_instance().await?;
         migrate(instance.url()).await;
         let url = instance.url().to_owned();
-        Some((Self::start(url, Home::Elsewhere, &[]).await, instance))
+        Some((Self::start(url, Home::Elsewhere, arguments).await, instance))
     }
 
     async fn start(database_url: String, home: Home, arguments: &[&str]) -> Self {
@@ -160,6 +167,20 @@ impl Service {
     pub(crate) async fn stop(self) {
         drop((self.http, self.channel));
         self.server.stop().await;
+    }
+
+    /// The status and the body of `/readyz`.
+    pub(crate) async fn readiness(&self) -> (u16, serde_json::Value) {
+        let path = format!("http://{}/readyz", self.server.ops_address);
+        let answer = self.call(http::Method::GET, &path, None, None).await;
+        (answer.status, answer.json())
+    }
+
+    /// A gauge of `/metrics`; 0 before it was first set.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.metrics().await;
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
     }
 
     /// Whether the service says that it answers from memory alone.
