@@ -1,12 +1,14 @@
 //! Keys that were read lately, and when all of that is to be forgotten.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, TimeDelta, Utc};
 use foldhash::fast::RandomState;
 use rpds::HashTrieMapSync;
 
@@ -14,7 +16,7 @@ use super::secret::TokenHash;
 use crate::model::{api_key::ApiKey, caller::Caller};
 
 /// How long a known key still opens evaluation when the database is gone.
-const KEPT: TimeDelta = TimeDelta::minutes(10);
+const KEPT: Duration = Duration::from_secs(600);
 const MOST_KEPT: usize = 10_000;
 
 /// A key as it was read.
@@ -22,7 +24,8 @@ const MOST_KEPT: usize = 10_000;
 pub(super) struct Known {
     pub(super) key: ApiKey,
     pub(super) caller: Arc<Caller>,
-    pub(super) read_at: DateTime<Utc>,
+    /// Monotonic: a wall clock that goes back does not make it young again.
+    pub(super) read_at: Instant,
 }
 
 /// Known keys by the hash of their token. Clones share. Whoever looks one up takes no lock; whoever
@@ -42,9 +45,9 @@ type Held = HashTrieMapSync<TokenHash, Arc<Known>, RandomState>;
 
 impl Keys {
     /// What is known, however old it is within [`KEPT`].
-    pub(super) fn get(&self, hash: &TokenHash, now: DateTime<Utc>) -> Option<Arc<Known>> {
+    pub(super) fn get(&self, hash: &TokenHash, now: Instant) -> Option<Arc<Known>> {
         let held = self.0.held.load();
-        held.get(hash).filter(|known| now - known.read_at < KEPT).cloned()
+        held.get(hash).filter(|known| now.duration_since(known.read_at) < KEPT).cloned()
     }
 
     /// Taken before a key is read, to be given back with what was found.
@@ -61,6 +64,19 @@ impl Keys {
         if self.stamp() != stamp {
             self.0.held.rcu(|held| held.remove(&hash));
         }
+    }
+
+    /// Forgets one key, which was changed, and what is being read of any.
+    pub(super) fn forget_key(&self, key_id: i64) {
+        self.0.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.0.held.rcu(|held| {
+            let mut rest = Held::clone(held);
+            let of_key = held.iter().filter(|(_, known)| known.key.id == key_id);
+            for (hash, _) in of_key {
+                rest.remove_mut(hash);
+            }
+            rest
+        });
     }
 
     /// Forgets all: some keys were changed.
@@ -90,9 +106,9 @@ mod tests {
     use super::*;
     use crate::auth::lease::tests::key;
 
-    fn known(second: i64) -> Arc<Known> {
-        let read_at = DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
-        let key = key(second);
+    fn known(began: Instant, second: u64) -> Arc<Known> {
+        let read_at = began + Duration::from_secs(second);
+        let key = key(i64::try_from(second).unwrap());
         Arc::new(Known { caller: Arc::new(key.caller()), key, read_at })
     }
 
@@ -104,21 +120,22 @@ mod tests {
 
     #[test]
     fn a_key_is_known_for_ten_minutes() {
-        let keys = Keys::default();
-        keys.keep(hash(1), &known(0), keys.stamp());
-        let at = |second| keys.get(&hash(1), known(second).read_at);
+        let (keys, began) = (Keys::default(), Instant::now());
+        keys.keep(hash(1), &known(began, 0), keys.stamp());
+        let at = |second| keys.get(&hash(1), began + Duration::from_secs(second));
         assert!(at(599).is_some() && at(600).is_none());
     }
 
     #[test]
     fn of_too_many_keys_the_last_read_stay() {
-        let keys = Keys::default();
+        let (keys, began) = (Keys::default(), Instant::now());
         let most = i64::try_from(MOST_KEPT).unwrap();
+        let second = |number: i64| u64::try_from(number / 100).unwrap();
         for number in 0..=most {
-            keys.keep(hash(number), &known(0), keys.stamp());
-            keys.keep(hash(number), &known(number / 100), keys.stamp());
+            keys.keep(hash(number), &known(began, 0), keys.stamp());
+            keys.keep(hash(number), &known(began, second(number)), keys.stamp());
         }
-        let at = known(most / 100).read_at;
+        let at = known(began, second(most)).read_at;
         assert!(keys.get(&hash(most), at).is_some() && keys.get(&hash(most - 1), at).is_some());
         assert!(keys.get(&hash(0), at).is_none());
         assert!(keys.0.held.load().size() <= MOST_KEPT);
@@ -126,10 +143,24 @@ mod tests {
 
     #[test]
     fn what_was_read_before_all_was_forgotten_is_not_kept() {
-        let keys = Keys::default();
-        let stamp = keys.stamp();
-        keys.forget();
-        keys.keep(hash(1), &known(0), stamp);
-        assert!(keys.get(&hash(1), known(0).read_at).is_none());
+        let (keys, began) = (Keys::default(), Instant::now());
+        for forget in [Keys::forget, |keys: &Keys| keys.forget_key(0)] {
+            let stamp = keys.stamp();
+            forget(&keys);
+            keys.keep(hash(1), &known(began, 0), stamp);
+            assert!(keys.get(&hash(1), began).is_none());
+        }
+    }
+
+    #[test]
+    fn a_key_that_changed_is_forgotten_and_the_others_stay() {
+        let (keys, began) = (Keys::default(), Instant::now());
+        for number in 1..=3 {
+            let second = u64::try_from(number).unwrap();
+            keys.keep(hash(number), &known(began, second), keys.stamp());
+        }
+        keys.forget_key(2);
+        let held = [1, 2, 3].map(|number| keys.get(&hash(number), began).is_some());
+        assert_eq!(held, [true, false, true]);
     }
 }

@@ -48,7 +48,7 @@ impl Leases {
 
     /// A key was revoked: forgets that it was known, and ends its leases.
     pub fn revoke(&self, key_id: i64) {
-        self.known.forget();
+        self.known.forget_key(key_id);
         let held = self.out().remove(&key_id).and_then(|held| held.upgrade());
         held.inspect(|held| held.end(ApiKey::revoked()));
     }

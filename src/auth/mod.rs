@@ -13,7 +13,7 @@ mod secret;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,9 +38,12 @@ use crate::{
 
 /// How long a key is trusted without asking the database again. Revocation is
 /// announced on PostgreSQL; this bounds it where it is not.
-const FRESH: TimeDelta = TimeDelta::milliseconds(800);
+const FRESH: Duration = Duration::from_millis(800);
 /// How long a known key waits for the database to confirm it.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a key that is not known waits for a database that is slow. For one that is known to be
+/// gone it does not wait.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// `last_used_at` is kept to this precision, so that reading flags is not writing keys.
 const USE_PRECISION: TimeDelta = TimeDelta::minutes(1);
 
@@ -94,9 +97,13 @@ impl Authenticator {
         }
     }
 
-    /// Forgets what it knew of keys, and what is being read of them: some were changed.
-    pub fn forget(&self) {
-        self.known.forget();
+    /// Forgets what it knew of a key that was changed, or of all keys where it is not said which,
+    /// and what is being read of them.
+    pub fn forget(&self, key_id: Option<i64>) {
+        match key_id {
+            Some(key_id) => self.known.forget_key(key_id),
+            None => self.known.forget(),
+        }
     }
 
     /// Finds whose credential it is.
@@ -128,14 +135,14 @@ impl Authenticator {
     }
 
     async fn key(&self, token: &str) -> Result<Arc<Caller>> {
-        let now = self.clock.now();
+        let now = Instant::now();
         let hash = secret::digest(token);
         let known = match self.known.get(&hash, now) {
-            Some(known) if now - known.read_at < FRESH => known,
+            Some(known) if now.duration_since(known.read_at) < FRESH => known,
             // Seldom, and much larger than the rest of what a call takes with it.
             stale => Box::pin(self.read(hash, stale)).await?,
         };
-        known.key.require_valid(now)?;
+        known.key.require_valid(self.clock.now())?;
         Ok(Arc::clone(&known.caller))
     }
 
@@ -153,21 +160,17 @@ impl Authenticator {
         stale: Option<Arc<Known>>,
         stamp: u64,
     ) -> Result<Arc<Known>> {
-        let now = self.clock.now();
+        let (now, read_at) = (self.clock.now(), Instant::now());
         let text = hex::encode(hash);
-        let asked = match &stale {
-            // Who is known need not wait for a database that is gone or slow.
-            Some(_) if self.store.reachability().is_lost() => Err(Error::unavailable("not asked")),
-            Some(_) => timeout(PATIENCE, self.store.key_by_hash(&text))
-                .await
-                .unwrap_or_else(|late| Err(Error::unavailable(late))),
-            None => self.store.key_by_hash(&text).await,
-        };
+        // Who is known waits no longer than it takes to trust a key without asking.
+        let limit = if stale.is_some() { PATIENCE } else { READ_TIMEOUT };
+        let asked = self.store.reachability().unless_lost(self.store.key_by_hash(&text));
+        let asked = timeout(limit, asked).await.map_err(Error::unavailable).flatten();
         match (asked, stale) {
             (Ok(Some(key)), _) => {
                 self.note_use(&key, now);
                 let caller = Arc::new(key.caller());
-                let known = Arc::new(Known { key, caller, read_at: now });
+                let known = Arc::new(Known { key, caller, read_at });
                 self.known.keep(hash, &known, stamp);
                 Ok(known)
             }
@@ -179,13 +182,14 @@ impl Authenticator {
     }
 
     fn note_use(&self, key: &ApiKey, now: DateTime<Utc>) {
-        let is_noted = key.last_used_at.is_some_and(|used| now - used < USE_PRECISION);
+        // A time that is far ahead was noted under a clock that was wrong.
+        let is_noted = key.last_used_at.is_some_and(|used| (now - used).abs() < USE_PRECISION);
         if is_noted || !self.noting().insert(key.id) {
             return;
         }
         let (all, id) = (self.clone(), key.id);
         tokio::spawn(async move {
-            if let Err(error) = all.store.key_used(id, now, now - USE_PRECISION).await {
+            if let Err(error) = all.store.key_used(id, now, USE_PRECISION).await {
                 tracing::debug!(key.id = id, error = error.causes(), "use of a key was not noted");
             }
             all.noting().remove(&id);
@@ -231,7 +235,7 @@ mod tests {
         let (authenticator, token) = authenticator().await;
         let mut early = Box::pin(authenticator.caller(&token));
         assert!(futures::poll!(&mut early).is_pending(), "it is being read");
-        authenticator.forget();
+        authenticator.forget(None);
         let late = authenticator.caller(&token);
         let (early, late) = futures::join!(early, late);
         let (early, late) = (early.unwrap(), late.unwrap());

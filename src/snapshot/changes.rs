@@ -88,16 +88,23 @@ impl Changes {
         let mut lower = HashMap::new();
         // A pool waits longer for a lost database than anybody should have to.
         let asked = timeout(PATIENCE, store.revisions()).await;
-        let revisions = match asked.map_err(Error::unavailable).flatten() {
+        let asked = asked.map_err(Error::unavailable).flatten();
+        // Connections to a file that was removed still answer.
+        let in_place = store.reachability().check_file();
+        let revisions = match asked.and_then(|revisions| in_place.clone().map(|()| revisions)) {
             Ok(revisions) => revisions,
             Err(error) => {
                 tracing::debug!(error = error.causes(), "polling for changes failed");
-                let lost = store.is_postgres() && error.code == Code::Unavailable;
+                let is_misplaced = in_place.is_err();
+                if is_misplaced && !store.reachability().is_lost() {
+                    tracing::error!(error = error.causes(), "nothing can be stored");
+                }
+                let lost = is_misplaced || store.is_postgres() && error.code == Code::Unavailable;
                 store.reachability().note(lost);
                 return lower;
             }
         };
-        store.reachability().note(false);
+        store.reachability().note_answer();
         for (project_id, revision) in revisions {
             match held.remove(&project_id) {
                 Some(known) if known == revision => {}
@@ -123,13 +130,13 @@ impl Changes {
     /// Hears until the connection is lost; what was missed meanwhile is caught up on first.
     async fn hear(&self) -> Result<()> {
         let Some(mut listener) = Listener::open(&self.store).await? else { return Ok(()) };
-        self.authenticator.forget();
-        self.snapshots.people().forget_all();
+        // Keys and facts whose change was missed meanwhile count for less than a second, and are
+        // what there is if the database goes again: they are not forgotten.
         self.catch_up().await;
         while let Some(announcement) = listener.next().await? {
             match announcement {
-                Announcement::Keys => {
-                    self.authenticator.forget();
+                Announcement::Keys(key_id) => {
+                    self.authenticator.forget(key_id);
                     self.authenticator.review_leases().await;
                 }
                 Announcement::Revision { project_id, revision } => {

@@ -4,12 +4,12 @@
 //! Stored texts are not held in memory for them; they are read when a feed is
 //! written. Whoever asks while one is being written waits for it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{Slot, Snapshots};
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
     },
     store::Store,
 };
+
+/// How long a feed that is not written yet is waited for, those who write it before included.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A project's definitions, ready to be sent.
 #[derive(Debug)]
@@ -93,7 +96,19 @@ impl Snapshots {
         Box::pin(self.feed_to_be_written(project_id, form)).await
     }
 
+    /// Writes a feed, or gives the newest there is where the database does not answer in time.
     async fn feed_to_be_written(&self, project_id: i64, form: Form) -> Result<Arc<Feed>> {
+        let written = self.store.reachability().unless_lost(self.write_feed(project_id, form));
+        match timeout(WRITE_TIMEOUT, written).await.map_err(Error::unavailable).flatten() {
+            Err(error) if error.code == Code::Unavailable => {
+                let newest = |slot: Arc<Slot>| slot.feeds.cell(form).newest.load_full();
+                self.slot(project_id).ok().and_then(newest).ok_or(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn write_feed(&self, project_id: i64, form: Form) -> Result<Arc<Feed>> {
         self.get(project_id).await?;
         let slot = self.slot(project_id)?;
         let cell = slot.feeds.cell(form);
@@ -101,21 +116,13 @@ impl Snapshots {
         if let Some(feed) = slot.feed(form) {
             return Ok(feed);
         }
-        match (written(&self.store, project_id, form).await, cell.newest.load_full()) {
-            (Ok(feed), _) => {
-                let feed = Arc::new(feed);
-                cell.newest.store(Some(Arc::clone(&feed)));
-                Ok(feed)
-            }
-            (Err(error), Some(older)) if error.code == Code::Unavailable => Ok(older),
-            (Err(error), _) => Err(error),
-        }
+        let feed = Arc::new(written(&self.store, project_id, form).await?);
+        cell.newest.store(Some(Arc::clone(&feed)));
+        Ok(feed)
     }
 }
 
 async fn written(store: &Store, project_id: i64, form: Form) -> Result<Feed> {
-    // A pool waits longer for a lost database than anybody should have to.
-    store.reachability().check()?;
     let definitions = store.definitions_for_others(project_id).await?;
     let definitions = definitions.ok_or_else(Error::not_found)?;
     let body = Bytes::from(feed::write(&definitions, form)?);

@@ -193,8 +193,8 @@ impl Snapshots {
     }
 
     async fn first(&self, project_id: i64) -> Result<Arc<ProjectSnapshot>> {
-        self.store.reachability().check()?;
-        let project = self.store.project(project_id).await?.ok_or_else(Error::not_found)?;
+        let read = self.store.reachability().unless_lost(self.store.project(project_id));
+        let project = read.await?.ok_or_else(Error::not_found)?;
         self.load(project).await
     }
 
@@ -231,7 +231,8 @@ impl Snapshots {
     }
 
     async fn first_of_token(&self, token: &str) -> Result<Option<Arc<ProjectSnapshot>>> {
-        match self.store.project_by_token(token).await? {
+        let read = self.store.reachability().unless_lost(self.store.project_by_token(token));
+        match read.await? {
             Some(project) => self.load(project).await.map(Some),
             None => Ok(None),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
@@ -99,27 +99,28 @@ impl Store {
             let mut row: api_key::ActiveModel = key.into();
             row.revoked_at = Set(Some(now));
             row.update(&txn).await.map_err(failure)?;
-            announce(&txn, Announcement::Keys).await?;
+            announce(&txn, Announcement::Keys(Some(id))).await?;
         }
         txn.commit().await.map_err(failure)?;
         Ok(true)
     }
 
-    /// Notes that a key was used `now`, unless it is known to have been used since `before`:
-    /// other replicas note the same.
+    /// Notes that a key was used `now`, unless a use within `precision` is noted: other replicas
+    /// note the same.
     pub(crate) async fn key_used(
         &self,
         id: i64,
         now: DateTime<Utc>,
-        before: DateTime<Utc>,
+        precision: TimeDelta,
     ) -> Result<()> {
-        let is_older = Condition::any()
+        let is_other = Condition::any()
             .add(api_key::Column::LastUsedAt.is_null())
-            .add(api_key::Column::LastUsedAt.lte(before));
+            .add(api_key::Column::LastUsedAt.lte(now - precision))
+            .add(api_key::Column::LastUsedAt.gte(now + precision));
         api_key::Entity::update_many()
             .col_expr(api_key::Column::LastUsedAt, Expr::value(now))
             .filter(api_key::Column::Id.eq(id))
-            .filter(is_older)
+            .filter(is_other)
             .exec(&self.write)
             .await
             .map(|_| ())
@@ -175,7 +176,7 @@ pub(crate) async fn insert(
         let links = api_key_project::Entity::insert_many(projects.into_iter().map(link));
         links.exec_without_returning(txn).await.map_err(failure)?;
     }
-    announce(txn, Announcement::Keys).await?;
+    announce(txn, Announcement::Keys(Some(id))).await?;
     let stored = with_projects(txn, vec![row]).await?.into_iter().next();
     stored.ok_or_else(|| Error::internal("a key that was stored is gone"))
 }

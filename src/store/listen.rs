@@ -37,8 +37,8 @@ pub(crate) enum Announcement {
         /// The revision it reached.
         revision: i64,
     },
-    /// Some credential was made, changed or revoked.
-    Keys,
+    /// A credential was made, changed or revoked: the one with this number, or any.
+    Keys(Option<i64>),
     /// Stored facts of people or groups changed.
     People {
         /// In which project.
@@ -52,7 +52,8 @@ impl Announcement {
     fn payload(&self) -> String {
         match self {
             Self::Revision { project_id, revision } => format!("revision {project_id} {revision}"),
-            Self::Keys => "keys".into(),
+            Self::Keys(None) => "keys".into(),
+            Self::Keys(Some(id)) => format!("keys {id}"),
             Self::People { project_id, changed } => {
                 let payload = people(*project_id, changed);
                 match payload.len() {
@@ -66,7 +67,7 @@ impl Announcement {
     fn parse(payload: &str) -> Option<Self> {
         let mut words = payload.splitn(3, ' ');
         match words.next()? {
-            "keys" => Some(Self::Keys),
+            "keys" => Some(Self::Keys(words.next().and_then(|id| id.parse().ok()))),
             "revision" => {
                 let mut number = || words.next()?.parse().ok();
                 Some(Self::Revision { project_id: number()?, revision: number()? })
@@ -172,7 +173,8 @@ mod tests {
         changed.note_person("ann \"with\" spaces\n");
         changed.note_group(4, "acme");
         for said in [
-            Announcement::Keys,
+            Announcement::Keys(None),
+            Announcement::Keys(Some(12)),
             Announcement::Revision { project_id: 7, revision: 12 },
             Announcement::People { project_id: 7, changed },
             Announcement::People { project_id: 8, changed: PeopleChanged::many() },

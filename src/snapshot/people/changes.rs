@@ -19,11 +19,10 @@ const COUNTERS: usize = 1 << 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stamp(u64);
 
-/// Counts changes by key, by project and altogether. Clones share.
+/// Counts changes by key and by project. Clones share.
 #[derive(Clone, Debug)]
 pub(super) struct Changes {
     counters: Arc<[AtomicU64]>,
-    all: Arc<AtomicU64>,
     hasher: RandomState,
 }
 
@@ -31,7 +30,6 @@ impl Default for Changes {
     fn default() -> Self {
         Self {
             counters: (0..COUNTERS).map(|_| AtomicU64::default()).collect(),
-            all: Arc::default(),
             hasher: RandomState::new(),
         }
     }
@@ -41,7 +39,7 @@ impl Changes {
     /// How many changes could have been about this key of a project. Counters only grow, so
     /// their sum tells when one of them did.
     pub(super) fn stamp(&self, project_id: i64, key: &impl Hash) -> Stamp {
-        let counters = [self.of_key(project_id, key), self.of_project(project_id), &self.all];
+        let counters = [self.of_key(project_id, key), self.of_project(project_id)];
         Stamp(counters.map(|counter| counter.load(Ordering::SeqCst)).iter().sum())
     }
 
@@ -53,11 +51,6 @@ impl Changes {
     /// Any key of the project may have changed.
     pub(super) fn note_project(&self, project_id: i64) {
         self.of_project(project_id).fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Anything may have changed.
-    pub(super) fn note_all(&self) {
-        self.all.fetch_add(1, Ordering::SeqCst);
     }
 
     fn of_key(&self, project_id: i64, key: &impl Hash) -> &AtomicU64 {
@@ -93,8 +86,5 @@ mod tests {
         let before = stamps();
         changes.note_project(1);
         assert_eq!(moved(before)[..2], [true; 2]);
-        let before = stamps();
-        changes.note_all();
-        assert_eq!(moved(before), [true; 3]);
     }
 }

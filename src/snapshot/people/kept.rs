@@ -100,12 +100,6 @@ where
     pub(super) fn forget_project(&self, project_id: i64) {
         self.changes.note_project(project_id);
     }
-
-    /// Anything may have changed.
-    pub(super) fn forget_all(&self) {
-        self.changes.note_all();
-        self.held.invalidate_all();
-    }
 }
 
 impl Weigh for String {
@@ -176,8 +170,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_change_never_counts_after_it() {
-        let forget: [fn(&Texts); 3] =
-            [|kept| kept.forget(1, "ann"), |kept| kept.forget_project(1), Texts::forget_all];
+        let forget: [fn(&Texts); 2] = [|kept| kept.forget(1, "ann"), |kept| kept.forget_project(1)];
         for forget in forget {
             let (kept, now) = (Texts::new(), Instant::now());
             let before = kept.stamp(1, &"ann");

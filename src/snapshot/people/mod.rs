@@ -117,12 +117,6 @@ impl People {
         }
     }
 
-    /// Forgets everything: announcements may have been missed.
-    pub(crate) fn forget_all(&self) {
-        self.people.forget_all();
-        self.groups.forget_all();
-    }
-
     /// What is stored of these people and groups. Does not fail: whoever could not be read in
     /// time is missing in the answer.
     pub(crate) async fn read(&self, project_id: i64, wanted: FactsWanted) -> Read {
