@@ -6,7 +6,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
-use crate::auth::{Secret, TokenKind};
+use crate::{
+    auth::{Secret, TokenKind},
+    store::PoolSettings,
+};
 
 const INGESTION_BYTES: usize = 20 * 1024 * 1024;
 const MANAGEMENT_BYTES: usize = 1024 * 1024;
@@ -23,6 +26,72 @@ pub struct DatabaseSettings {
         hide_env_values = true
     )]
     pub database_url: String,
+}
+
+/// How many connections a replica opens to PostgreSQL, and how long it waits for its database.
+#[derive(Args, Clone, Debug)]
+pub struct DatabasePoolSettings {
+    /// PostgreSQL: connections for changes and ingestion
+    #[arg(long, env = "FLAGSTAFF_DATABASE_WRITE_CONNECTIONS", default_value = "10", value_parser = connections)]
+    pub database_write_connections: u32,
+    /// PostgreSQL: connections for lists and other reads of the API
+    #[arg(long, env = "FLAGSTAFF_DATABASE_READ_CONNECTIONS", default_value = "5", value_parser = connections)]
+    pub database_read_connections: u32,
+    /// PostgreSQL: connections for keys and for what evaluation reads of people and groups
+    #[arg(long, env = "FLAGSTAFF_DATABASE_FACTS_CONNECTIONS", default_value = "5", value_parser = connections)]
+    pub database_facts_connections: u32,
+    /// PostgreSQL: connections for reading what changed. A replica opens two more than these four
+    /// together: one hears of changes, one asks whether the database is there
+    #[arg(long, env = "FLAGSTAFF_DATABASE_FOLLOW_CONNECTIONS", default_value = "6", value_parser = connections)]
+    pub database_follow_connections: u32,
+    /// How long a connection to the database, the start of a transaction or another short answer
+    /// is waited for
+    #[arg(long, env = "FLAGSTAFF_DATABASE_TIMEOUT", default_value = "5s", value_parser = time_limit)]
+    pub database_timeout: Duration,
+    /// How long any other statement may take, and a commit; the turn to change a project is waited
+    /// for twice as long
+    #[arg(long, env = "FLAGSTAFF_DATABASE_STATEMENT_TIMEOUT", default_value = "15s", value_parser = time_limit)]
+    pub database_statement_timeout: Duration,
+    /// How long a row is waited for that another transaction holds
+    #[arg(long, env = "FLAGSTAFF_DATABASE_LOCK_TIMEOUT", default_value = "5s", value_parser = time_limit)]
+    pub database_lock_timeout: Duration,
+    /// How many changes to one project may wait for their turn; further ones are refused at once
+    #[arg(long, env = "FLAGSTAFF_PROJECT_WRITE_QUEUE", default_value_t = 500)]
+    pub project_write_queue: usize,
+}
+
+impl DatabasePoolSettings {
+    /// The same, as the store takes them.
+    #[must_use]
+    pub fn pools(&self) -> PoolSettings {
+        PoolSettings {
+            write_connections: self.database_write_connections,
+            read_connections: self.database_read_connections,
+            facts_connections: self.database_facts_connections,
+            follow_connections: self.database_follow_connections,
+            timeout: self.database_timeout,
+            statement_timeout: self.database_statement_timeout,
+            lock_timeout: self.database_lock_timeout,
+            // A semaphore has no more places.
+            project_queue: self.project_write_queue.min(100_000),
+        }
+    }
+}
+
+fn connections(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ 1..=10_000) => Ok(count),
+        _ => Err("not a number from 1 to 10000".into()),
+    }
+}
+
+fn time_limit(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(limit) if limit < Duration::from_millis(1) => Err("less than 1ms".into()),
+        Ok(limit) if limit > Duration::from_secs(86_400) => Err("more than one day".into()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// How logs are written; every command takes it.
@@ -116,6 +185,9 @@ pub struct ServeSettings {
     /// Where traces go, such as `http://collector:4317`
     #[arg(long, env = "FLAGSTAFF_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
+    /// Pools of connections and time limits.
+    #[command(flatten)]
+    pub pools: DatabasePoolSettings,
     /// Do not apply pending schema changes at start
     #[arg(long, env = "FLAGSTAFF_NO_MIGRATE")]
     pub no_migrate: bool,

@@ -26,6 +26,7 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
     let body = Json(json!({
         "status": report.status.as_str(),
         "stale": report.is_stale,
+        "writable": report.is_writable,
         "staleness_seconds": report.staleness.as_secs_f64(),
     }));
     match report.status {
@@ -37,6 +38,7 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
 async fn metrics(telemetry: Telemetry, readiness: Readiness) -> Response {
     let report = readiness.report();
     telemetry.record_stale(report.is_stale, report.staleness);
+    telemetry.record_writable(report.is_writable);
     ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.metrics_text())
         .into_response()
 }

@@ -29,6 +29,8 @@ pub(super) struct Report {
     pub(super) status: Status,
     /// Whether answers come from memory alone.
     pub(super) is_stale: bool,
+    /// Whether the last write was taken.
+    pub(super) is_writable: bool,
     /// Time since the database last answered.
     pub(super) staleness: Duration,
 }
@@ -96,7 +98,8 @@ impl Readiness {
             (false, Some(_)) if is_over_age => Status::Stale,
             (false, Some(_)) => Status::Ready,
         };
-        Report { status, is_stale: is_lost || is_over_age, staleness }
+        let is_writable = database.is_some_and(|database| !database.is_unwritable());
+        Report { status, is_stale: is_lost || is_over_age, is_writable, staleness }
     }
 }
 

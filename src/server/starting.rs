@@ -90,7 +90,7 @@ pub(super) async fn open(
 }
 
 async fn attempt(settings: &ServeSettings, database_url: &str) -> Result<Store, StartError> {
-    let store = Store::connect(database_url, Access::Create).await?;
+    let store = Store::connect_with(database_url, Access::Create, &settings.pools.pools()).await?;
     match settings.no_migrate {
         true => store.require_schema().await?,
         false => store.migrate_up().await?,

@@ -73,7 +73,7 @@ impl Services {
     ) -> Result<Changed> {
         let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
         let ids: Vec<String> = distinct_ids(body)?.into_iter().collect();
-        let txn = self.store.begin().await?;
+        let txn = self.store.begin_persons(project.id).await?;
         let cohort = self.store.lock_members(&txn, project.id, cohort_id).await?;
         let cohort = listed(cohort.ok_or_else(Error::not_found)?)?;
         let known = known_persons(&txn, project.id, &ids).await?;

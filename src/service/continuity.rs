@@ -97,7 +97,7 @@ impl Services {
         hash_keys: &[(i64, String)],
         flag_keys: &[&str],
     ) -> Result<()> {
-        let txn = self.store.begin().await?;
+        let txn = self.store.begin_persons(project_id).await?;
         let now = self.clock.now();
         let changed = self.store.fix_hash_keys(&txn, project_id, hash_keys, flag_keys, now).await?;
         self.commit_people(txn, [(project_id, &changed)]).await

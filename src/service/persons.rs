@@ -120,7 +120,7 @@ impl Services {
     ) -> Result<()> {
         let project = self.open(caller, Scope::PERSON_WRITE, project).await?;
         let uuid = read(uuid)?;
-        let txn = self.store.begin().await?;
+        let txn = self.store.begin_persons(project.id).await?;
         let person = self.store.delete_person(&txn, project.id, uuid).await?;
         let mut changed = PeopleChanged::default();
         for id in person.ok_or_else(Error::not_found)?.distinct_ids {

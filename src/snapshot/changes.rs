@@ -9,13 +9,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Snapshots, followed::Follower};
 use crate::{
     auth::Authenticator,
-    model::error::{Code, Error, Result},
+    model::error::{Code, Result},
     store::{
         Store,
         listen::{Announcement, Listener},
@@ -25,8 +25,6 @@ use crate::{
 const POSTGRES_POLL: Duration = Duration::from_secs(1);
 const SQLITE_POLL: Duration = Duration::from_millis(500);
 const RECONNECT: Duration = Duration::from_millis(500);
-/// How long a look at the revisions may take before the database counts as gone.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What keeps up with the database.
 #[derive(Clone)]
@@ -56,6 +54,7 @@ pub fn follow(
         tasks.spawn(stop.clone().run_until_cancelled_owned(listen));
     }
     tasks.spawn(stop.clone().run_until_cancelled_owned(changes.poll()));
+    tasks.spawn(stop.clone().run_until_cancelled_owned(store.clone().watch_writes()));
 }
 
 impl Changes {
@@ -86,9 +85,7 @@ impl Changes {
         // Before the revisions are asked for: what is made and read meanwhile is not gone.
         let mut held = snapshots.revisions();
         let mut lower = HashMap::new();
-        // A pool waits longer for a lost database than anybody should have to.
-        let asked = timeout(PATIENCE, store.revisions()).await;
-        let asked = asked.map_err(Error::unavailable).flatten();
+        let asked = store.revisions().await;
         // Connections to a file that was removed still answer.
         let in_place = store.reachability().check_file();
         let revisions = match asked.and_then(|revisions| in_place.clone().map(|()| revisions)) {
@@ -104,7 +101,7 @@ impl Changes {
                 return lower;
             }
         };
-        store.reachability().note_answer();
+        store.note_answer();
         for (project_id, revision) in revisions {
             match held.remove(&project_id) {
                 Some(known) if known == revision => {}

@@ -1,28 +1,25 @@
 //! Opens a database: which file or server, with what pools and time-outs.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr};
 
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
-    sqlx::{
-        self, ConnectOptions as _, Connection,
-        postgres::PgConnectOptions,
-        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-    },
+use sea_orm::sqlx::{
+    self, ConnectOptions as _, Connection,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Reachability, Store, sqlite_file, sqlite_file::OpenFile};
+use super::{
+    Reachability, Store,
+    pool::{Pool, Probe, Trust},
+    settings::PoolSettings,
+    sqlite_file,
+    sqlite_file::OpenFile,
+    write_queue::WriteQueue,
+};
 
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that was used more lately than this is not asked whether it is there before it is
-/// used again, which would double the way to the database and back.
-const IDLE: Duration = Duration::from_secs(1);
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const POSTGRES_CONNECTIONS: u32 = 20;
-/// As many as one project's changes are read on at once, for two projects.
-const FOLLOWING_CONNECTIONS: u32 = 6;
+/// Readers of a database file that lists and other reads share, and those of evaluation and keys.
 const SQLITE_READERS: u32 = 4;
+const SQLITE_FACTS_READERS: u32 = 2;
 
 /// What a command may do with a SQLite file that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +65,15 @@ pub enum ConnectError {
     Unreachable(String),
 }
 
+/// The pools of a store, by what is read or written.
+struct Pools {
+    write: Pool,
+    read: Pool,
+    facts: Pool,
+    follow: Pool,
+    probe: Probe,
+}
+
 impl Store {
     /// Opens the database at `url`.
     ///
@@ -75,24 +81,42 @@ impl Store {
     ///
     /// [`ConnectError`], each a sentence that names the setting. No password is repeated in it.
     pub async fn connect(url: &str, access: Access) -> Result<Self, ConnectError> {
+        Self::connect_with(url, access, &PoolSettings::default()).await
+    }
+
+    /// As [`Store::connect`], with these pools and time limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::connect`].
+    pub async fn connect_with(
+        url: &str,
+        access: Access,
+        settings: &PoolSettings,
+    ) -> Result<Self, ConnectError> {
         if url.starts_with("sqlite:") {
-            return connect_sqlite(url, access).await;
+            return connect_sqlite(url, access, settings).await;
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return connect_postgres(url).await;
+            return connect_postgres(url, settings).await;
         }
         Err(ConnectError::Url(without_password(url), String::new()))
     }
 
-    fn of(
-        write: DatabaseConnection,
-        read: DatabaseConnection,
-        [watch, follow]: [DatabaseConnection; 2],
-        url: &str,
-    ) -> Self {
-        // An embedded database has its file by now.
-        let reachable = Reachability::of(Self::sqlite_file(url).and_then(OpenFile::at));
-        Self { write, read, watch, follow, url: url.to_owned(), reachable }
+    fn of(pools: Pools, reachable: Reachability, url: &str, settings: &PoolSettings) -> Self {
+        let Pools { write, read, facts, follow, probe } = pools;
+        let queue = || WriteQueue::new(settings.project_queue, settings.statement_timeout * 2);
+        Self {
+            write,
+            read,
+            facts,
+            follow,
+            probe,
+            url: url.to_owned(),
+            reachable,
+            project_queue: queue(),
+            persons_queue: queue(),
+        }
     }
 
     /// The file of an embedded database; `None` for a server or memory.
@@ -104,69 +128,103 @@ impl Store {
     }
 }
 
-async fn connect_sqlite(url: &str, access: Access) -> Result<Store, ConnectError> {
+async fn connect_sqlite(
+    url: &str,
+    access: Access,
+    settings: &PoolSettings,
+) -> Result<Store, ConnectError> {
     let options = SqliteConnectOptions::from_str(url)
         .map_err(|error| ConnectError::Url(url.to_owned(), format!(" ({error})")))?;
     let file = options.get_filename().to_path_buf();
-    if access == Access::Existing && !in_memory(url) && !file.exists() {
+    let in_memory = in_memory(url);
+    if access == Access::Existing && !in_memory && !file.exists() {
         return Err(ConnectError::Missing(file));
     }
     let is_created = access == Access::Create && url.contains("mode=rwc");
-    if is_created && !in_memory(url) {
+    if is_created && !in_memory {
         sqlite_file::create_private(&file);
     }
-    let write = open(sqlite_options(url, 1)).await?;
-    // An in-memory database lives in its one connection.
-    let read = if in_memory(url) {
-        write.clone()
-    } else {
-        open(sqlite_options(url, SQLITE_READERS)).await?
+    let options = sqlite_options(options, settings);
+    let pool =
+        |connections| Pool::sqlite(options.clone(), connections, in_memory, settings.limits());
+    let write = pool(1);
+    write.open_one().await.map_err(|error| ConnectError::Unreachable(reason(&error)))?;
+    let pools = match in_memory {
+        // An in-memory database lives in its one connection.
+        true => Pools {
+            read: write.clone(),
+            facts: write.clone(),
+            follow: write.clone(),
+            probe: Probe::File(write.clone()),
+            write,
+        },
+        false => {
+            sqlite_file::warn_if_wide(&file);
+            let (read, facts) = (pool(SQLITE_READERS), pool(SQLITE_FACTS_READERS));
+            Pools { follow: read.clone(), probe: Probe::File(facts.clone()), write, read, facts }
+        }
     };
-    if !in_memory(url) {
-        sqlite_file::warn_if_wide(&file);
-    }
-    Ok(Store::of(write, read.clone(), [read.clone(), read], url))
+    // The file is there by now.
+    let reachable = Reachability::of(Store::sqlite_file(url).and_then(OpenFile::at));
+    Ok(Store::of(pools, reachable, url, settings))
 }
 
 fn in_memory(url: &str) -> bool {
     url.contains(":memory:") || url.contains("mode=memory")
 }
 
-fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = options(url, connections);
-    if in_memory(url) {
-        // The data would go with its connection.
-        options.max_lifetime(None).idle_timeout(None);
-    }
-    options.map_sqlx_sqlite_opts(|sqlite| {
-        sqlite
-            .journal_mode(SqliteJournalMode::Wal)
-            // What was acknowledged survives a power cut, not only a crash.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-    });
+fn sqlite_options(options: SqliteConnectOptions, settings: &PoolSettings) -> SqliteConnectOptions {
     options
+        .journal_mode(SqliteJournalMode::Wal)
+        // What was acknowledged survives a power cut, not only a crash.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(settings.lock_timeout)
+        .disable_statement_logging()
 }
 
-async fn connect_postgres(url: &str) -> Result<Store, ConnectError> {
-    refused_at_once(url).await?;
-    let pool = |name: &'static str, connections| {
-        let mut options = options(url, connections);
-        options.statement_timeout(STATEMENT_TIMEOUT).set_application_name(name);
-        open(options)
+async fn connect_postgres(url: &str, settings: &PoolSettings) -> Result<Store, ConnectError> {
+    refused_at_once(url, settings).await?;
+    let options = |name: &str| postgres_options(url, name, settings);
+    let (trust, reachable) = (Trust::default(), Reachability::default());
+    let (long, short) = (settings.limits(), settings.short_limits());
+    let pool = |name, connections, limits| {
+        Ok(Pool::postgres(options(name)?, connections, limits, &trust, &reachable))
     };
-    let write = pool("flagstaff", POSTGRES_CONNECTIONS).await?;
-    let watch = pool("flagstaff watch", 1).await?;
-    let follow = pool("flagstaff follow", FOLLOWING_CONNECTIONS).await?;
-    Ok(Store::of(write.clone(), write, [watch, follow], url))
+    let pools = Pools {
+        write: pool("flagstaff", settings.write_connections, long)?,
+        read: pool("flagstaff read", settings.read_connections, long)?,
+        facts: pool("flagstaff facts", settings.facts_connections, short)?,
+        follow: pool("flagstaff follow", settings.follow_connections, long)?,
+        probe: Probe::server(options("flagstaff watch")?, short, &trust),
+    };
+    Ok(Store::of(pools, reachable, url, settings))
+}
+
+/// The server ends what takes too long as well, so that it does not work on for nobody and no lock
+/// outlives a replica that died.
+fn postgres_options(
+    url: &str,
+    name: &str,
+    settings: &PoolSettings,
+) -> Result<PgConnectOptions, ConnectError> {
+    let limit = |limit: std::time::Duration| limit.as_millis().max(1).to_string();
+    Ok(parsed(url)?.application_name(name).disable_statement_logging().options([
+        ("statement_timeout", limit(settings.statement_timeout)),
+        ("lock_timeout", limit(settings.lock_timeout)),
+        ("idle_in_transaction_session_timeout", limit(settings.statement_timeout * 2)),
+    ]))
+}
+
+fn parsed(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    PgConnectOptions::from_str(url)
+        .map_err(|error| ConnectError::Url(without_password(url), format!(" ({error})")))
 }
 
 /// One plain connection first: a pool would try again until its time-out, and then name that
 /// rather than the cause.
-async fn refused_at_once(url: &str) -> Result<(), ConnectError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|error| ConnectError::Url(without_password(url), format!(" ({error})")))?;
+async fn refused_at_once(url: &str, settings: &PoolSettings) -> Result<(), ConnectError> {
+    let options = parsed(url)?;
     let absent = |why: String| ConnectError::Absent { address: address(&options), why };
     let refused = |error: sqlx::Error| match error {
         sqlx::Error::Database(error) if !is_starting(error.code().as_deref()) => {
@@ -176,7 +234,7 @@ async fn refused_at_once(url: &str) -> Result<(), ConnectError> {
         sqlx::Error::Io(error) => absent(error.to_string()),
         error => ConnectError::Unreachable(error.to_string()),
     };
-    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+    match tokio::time::timeout(settings.timeout, options.connect()).await {
         Ok(Ok(connection)) => connection.close().await.map_err(refused),
         Ok(Err(error)) => Err(refused(error)),
         Err(_) => Err(absent("it did not answer in time".into())),
@@ -197,29 +255,8 @@ fn address(options: &PgConnectOptions) -> String {
     }
 }
 
-fn options(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire_if_idle_for(IDLE)
-        .sqlx_logging(false);
-    options
-}
-
-async fn open(options: ConnectOptions) -> Result<DatabaseConnection, ConnectError> {
-    let opened =
-        tokio::time::timeout(ACQUIRE_TIMEOUT + Duration::from_secs(1), Database::connect(options));
-    match opened.await {
-        Ok(connection) => connection.map_err(|error| ConnectError::Unreachable(reason(&error))),
-        Err(_) => Err(ConnectError::Unreachable("it did not answer in time".into())),
-    }
-}
-
 /// The innermost cause, which is what the operator can act on.
-fn reason(error: &DbErr) -> String {
+fn reason(error: &sqlx::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

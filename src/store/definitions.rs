@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{TryFutureExt, future::try_join};
-use sea_orm::{
-    AccessMode, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IsolationLevel, QueryFilter,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
 
 use super::{
@@ -29,14 +26,7 @@ impl Store {
         &self,
         project_id: i64,
     ) -> Result<Option<Definitions>> {
-        // SQLite's transactions see one state, and know no other level.
-        let postgres = self.is_postgres();
-        let options = TransactionOptions {
-            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
-            access_mode: postgres.then_some(AccessMode::ReadOnly),
-            ..TransactionOptions::default()
-        };
-        let txn = self.reader().begin_with_options(options).await.map_err(failure)?;
+        let txn = self.begin_snapshot().await?;
         let row = project::Entity::find_by_id(project_id).one(&txn).await.map_err(failure)?;
         let Some(row) = row else { return Ok(None) };
         let types = groups::of_project(&txn, project_id).await?;
@@ -46,7 +36,7 @@ impl Store {
             cohorts: trees(&txn, project_id, None).await?,
             group_types: types.into_iter().map(|kind| (kind.index.into(), kind.name)).collect(),
         };
-        txn.commit().await.map_err(failure)?;
+        self.commit(txn).await?;
         Ok(Some(definitions))
     }
 

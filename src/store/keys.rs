@@ -29,17 +29,17 @@ impl Store {
     /// The key with this hash, revoked and expired ones included.
     pub(crate) async fn key_by_hash(&self, token_hash: &str) -> Result<Option<ApiKey>> {
         let found = api_key::Entity::find().filter(api_key::Column::TokenHash.eq(token_hash));
-        let row = found.one(self.reader()).await.map_err(failure)?;
-        let keys = with_projects(self.reader(), row.into_iter().collect()).await?;
+        let row = found.one(self.facts()).await.map_err(failure)?;
+        let keys = with_projects(self.facts(), row.into_iter().collect()).await?;
         Ok(keys.into_iter().next())
     }
 
     /// The keys of these numbers, revoked and expired ones included. Like the revisions, they are
     /// asked for where a busy pool is not waited for.
     pub(crate) async fn keys_among(&self, ids: &[i64]) -> Result<Vec<ApiKey>> {
-        let wanted = among(&self.watch, api_key::Column::Id, ids.iter().copied());
-        let rows = api_key::Entity::find().filter(wanted).all(&self.watch).await;
-        with_projects(&self.watch, rows.map_err(failure)?).await
+        let wanted = among(&self.probe, api_key::Column::Id, ids.iter().copied());
+        let rows = api_key::Entity::find().filter(wanted).all(&self.probe).await;
+        with_projects(&self.probe, rows.map_err(failure)?).await
     }
 
     /// All keys of an organization, oldest first.
@@ -101,7 +101,7 @@ impl Store {
             row.update(&txn).await.map_err(failure)?;
             announce(&txn, Announcement::Keys(Some(id))).await?;
         }
-        txn.commit().await.map_err(failure)?;
+        self.commit(txn).await?;
         Ok(true)
     }
 

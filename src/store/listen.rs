@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DbBackend,
-    sqlx::{Executor, postgres::PgListener},
+    sqlx::{
+        Executor,
+        postgres::{PgListener, PgPoolOptions},
+    },
 };
 use tokio::time::timeout;
 
@@ -22,6 +25,8 @@ use crate::model::{
 const CHANNEL: &str = "flagstaff";
 /// How long nothing is announced before the other end is asked whether it is there.
 const QUIET: Duration = Duration::from_secs(5);
+/// How long a connection may take. A server that refuses one is asked again within it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// PostgreSQL refuses a payload of 8,000 bytes or more.
@@ -130,8 +135,18 @@ impl Listener {
         if !store.is_postgres() {
             return Ok(None);
         }
-        let mut listener = PgListener::connect(&store.url).await.map_err(Error::unavailable)?;
-        listener.listen(CHANNEL).await.map_err(Error::unavailable)?;
+        // Whoever listens tries again soon; a pool would wait longer and longer between its tries.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .acquire_timeout(CONNECT_TIMEOUT);
+        let pool = pool.connect_lazy(&store.url).map_err(Error::unavailable)?;
+        let mut listener = PgListener::connect_with(&pool).await.map_err(Error::unavailable)?;
+        listener.eager_reconnect(false);
+        listener.ignore_pool_close_event(true);
+        let listening = timeout(CONNECT_TIMEOUT, listener.listen(CHANNEL)).await;
+        listening.map_err(Error::unavailable)?.map_err(Error::unavailable)?;
         Ok(Some(Self(listener)))
     }
 

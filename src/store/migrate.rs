@@ -4,7 +4,7 @@
 use migrations::Migrator;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait,
-    PaginatorTrait, QuerySelect, Statement,
+    PaginatorTrait, QuerySelect, SqlxSqliteConnector, Statement,
 };
 use sea_orm_migration::{MigrationStatus, MigratorTrait, SchemaManager};
 
@@ -56,7 +56,9 @@ impl Store {
     ///
     /// `Unavailable` or `Internal`, with the cause.
     pub async fn project_count(&self) -> Result<u64> {
-        let has_projects = SchemaManager::new(&self.write).has_table(PROJECTS).await;
+        let (connection, own) = self.schema_connection().await?;
+        let has_projects = SchemaManager::new(&connection).has_table(PROJECTS).await;
+        self.unlock(connection, own).await;
         match has_projects.map_err(failure)? {
             true => {
                 let ids = project::Entity::find().select_only().column(project::Column::Id);
@@ -72,7 +74,10 @@ impl Store {
     ///
     /// `Unavailable` or `Internal`, with the cause.
     pub async fn migration_states(&self) -> Result<Vec<MigrationState>> {
-        let migrations = Migrator::get_migration_with_status(&self.write).await.map_err(failure)?;
+        let (connection, own) = self.schema_connection().await?;
+        let migrations = Migrator::get_migration_with_status(&connection).await.map_err(failure);
+        self.unlock(connection, own).await;
+        let migrations = migrations?;
         let state = |migration: &sea_orm_migration::Migration| MigrationState {
             name: migration.name().to_owned(),
             applied: migration.status() == MigrationStatus::Applied,
@@ -94,15 +99,12 @@ impl Store {
         }
     }
 
-    /// A connection to migrate on. On PostgreSQL it is one of its own, which holds the
-    /// session's lock and has no statement time-out: an index on a large table takes long.
+    /// A connection to migrate on, which on PostgreSQL holds the session's lock.
     async fn migrating(&self) -> Result<(DatabaseConnection, bool)> {
+        let (connection, own) = self.schema_connection().await?;
         if !self.is_postgres() {
-            return Ok((self.write.clone(), false));
+            return Ok((connection, own));
         }
-        let mut options = ConnectOptions::new(&self.url);
-        options.max_connections(1).min_connections(1).sqlx_logging(false);
-        let connection = Database::connect(options).await.map_err(failure)?;
         let ask = |function: &str| {
             let call = format!("SELECT {function}({ADVISORY_LOCK})");
             Statement::from_string(DbBackend::Postgres, call)
@@ -113,7 +115,18 @@ impl Store {
             tracing::info!("waiting for another process to finish its schema changes");
             connection.execute_raw(ask("pg_advisory_lock")).await.map_err(failure)?;
         }
-        Ok((connection, true))
+        Ok((connection, own))
+    }
+
+    /// SeaORM's own connection, and whether it is apart from the pools: on PostgreSQL it is, and
+    /// has no statement time-out, since an index on a large table takes long.
+    async fn schema_connection(&self) -> Result<(DatabaseConnection, bool)> {
+        if let Some(pool) = self.write.sqlite_pool() {
+            return Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()), false));
+        }
+        let mut options = ConnectOptions::new(&self.url);
+        options.max_connections(1).min_connections(1).sqlx_logging(false);
+        Ok((Database::connect(options).await.map_err(failure)?, true))
     }
 
     /// Closing the session releases its lock.

@@ -17,6 +17,7 @@ pub(crate) mod dashboards;
 mod definitions;
 mod entity;
 mod facts;
+mod failure;
 mod flag_links;
 pub(crate) mod flag_list;
 mod flag_outside;
@@ -35,49 +36,60 @@ mod names;
 mod person_past;
 pub(crate) mod persons;
 pub(crate) mod persons_write;
+mod pool;
 mod project_write;
 pub(crate) mod projects;
 mod reachability;
+mod settings;
 mod setup_lock;
 pub(crate) mod sqlite_file;
 pub(crate) mod stored_facts;
 mod tags_bulk;
 pub(crate) mod usage_series;
 pub(crate) mod users;
+mod write_check;
+mod write_queue;
 
 use std::fmt;
 
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait, sqlx,
-};
+use sea_orm::DbBackend;
 
 pub use connect::{Access, ConnectError};
+pub(crate) use failure::failure;
 pub use migrate::MigrationState;
+/// A transaction as use-cases hold it: begun, written in and committed by the store.
+pub(crate) use pool::Transaction;
 pub(crate) use project_write::ProjectWrite;
 pub use reachability::Reachability;
+pub use settings::PoolSettings;
 pub use setup_lock::SetupLock;
+
+use failure::driver_failure;
+use pool::{Pool, Probe};
+use write_queue::WriteQueue;
 
 use crate::model::{error::Error, json};
 
 /// A database, open and ready.
 ///
-/// On SQLite those who write and those who read have connections of their own: one writer, and
-/// several readers that never wait for it. On PostgreSQL they share a pool.
+/// What is written, what evaluation and keys need, what changed and everything else that is read
+/// have connections of their own, so that one kind of work does not keep the others waiting. On
+/// SQLite there is one writer, and readers never wait for it.
 #[derive(Clone)]
 pub struct Store {
-    write: DatabaseConnection,
-    read: DatabaseConnection,
-    /// Asks for revisions alone, so that a pool that is busy is not taken for a database that is gone.
-    watch: DatabaseConnection,
+    write: Pool,
+    read: Pool,
+    /// Keys, projects, and what evaluation reads of people and groups.
+    facts: Pool,
     /// Reads what changed: few connections, which therefore know the queries by heart.
-    follow: DatabaseConnection,
+    follow: Pool,
+    /// Asks for revisions alone, so that a pool that is busy is not taken for a database that is gone.
+    probe: Probe,
     url: String,
     reachable: Reachability,
+    project_queue: WriteQueue,
+    persons_queue: WriteQueue,
 }
-
-/// A transaction as use-cases hold it: begun, written in and committed by the store.
-pub(crate) type Transaction = DatabaseTransaction;
 
 impl fmt::Debug for Store {
     /// The URL may hold a password.
@@ -90,7 +102,7 @@ impl Store {
     /// Whether changes are announced by NOTIFY, and rows are locked one by one.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        self.write.get_database_backend() == DbBackend::Postgres
+        self.write.backend() == DbBackend::Postgres
     }
 
     /// Whether the database was there when last looked at.
@@ -102,28 +114,71 @@ impl Store {
     /// Begins a transaction that may write; on SQLite it takes the write lock at once.
     ///
     /// With the database known to be gone it fails at once, rather than after a time-out.
-    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
         self.reachable.check()?;
-        let options = TransactionOptions {
-            sqlite_transaction_mode: (!self.is_postgres())
-                .then_some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
+        let begin = if self.is_postgres() { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let begun = self.write.begin(begin, Some(self.reachable.clone())).await;
+        begun.map_err(driver_failure)
+    }
+
+    /// As [`Store::begin`], for a change to a project: those of one project wait for their turn
+    /// without a connection.
+    ///
+    /// # Errors
+    ///
+    /// `Overloaded` at once where too many wait already.
+    pub(crate) async fn begin_project(&self, project_id: i64) -> Result<Transaction, Error> {
+        self.reachable.check()?;
+        let turn = self.project_queue.enter(project_id).await?;
+        Ok(self.begin().await?.with_turn(turn).await)
+    }
+
+    /// As [`Store::begin_project`], for a change to the people of a project.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::begin_project`].
+    pub(crate) async fn begin_persons(&self, project_id: i64) -> Result<Transaction, Error> {
+        self.reachable.check()?;
+        let turn = self.persons_queue.enter(project_id).await?;
+        Ok(self.begin().await?.with_turn(turn).await)
+    }
+
+    /// Begins a transaction that reads one state of the database.
+    async fn begin_snapshot(&self) -> Result<Transaction, Error> {
+        // SQLite's transactions see one state, and know no other level.
+        let begin = match self.is_postgres() {
+            true => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            false => "BEGIN",
         };
-        self.write.begin_with_options(options).await.map_err(failure)
+        self.read.begin(begin, None).await.map_err(driver_failure)
     }
 
     /// Commits a transaction that [`Store::begin`] began.
-    pub(crate) async fn commit(&self, txn: DatabaseTransaction) -> Result<(), Error> {
-        txn.commit().await.map_err(failure)
+    pub(crate) async fn commit(&self, txn: Transaction) -> Result<(), Error> {
+        txn.commit().await.map_err(driver_failure)
     }
 
-    pub(crate) fn reader(&self) -> &DatabaseConnection {
+    fn reader(&self) -> &Pool {
         &self.read
+    }
+
+    /// Reads what evaluation and authentication wait for.
+    fn facts(&self) -> &Pool {
+        &self.facts
     }
 
     /// The same, reading where nobody is in the way of those who follow changes.
     pub(crate) fn following(&self) -> Self {
-        Self { read: self.follow.clone(), ..self.clone() }
+        Self { read: self.follow.clone(), facts: self.follow.clone(), ..self.clone() }
+    }
+
+    /// Notes that the database answered. If it was lost, no connection from before is used again.
+    pub(crate) fn note_answer(&self) {
+        if self.reachable.is_lost() {
+            self.probe.distrust_all();
+        }
+        self.reachable.note_answer();
     }
 
     /// Asks the database whether it is there.
@@ -132,52 +187,16 @@ impl Store {
     ///
     /// `Unavailable` when it does not answer in time.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.read.ping().await.map_err(Error::unavailable)
+        self.read.open_one().await.map_err(Error::unavailable)
     }
 
     /// Closes the connections, after the work in them is done.
     pub async fn close(self) {
-        let Self { write, read, watch, follow, .. } = self;
-        for connection in [follow, watch, read, write] {
-            if let Err(error) = connection.close().await {
-                tracing::warn!(%error, "database connection did not close cleanly");
-            }
+        self.probe.close().await;
+        for pool in [self.follow, self.facts, self.read, self.write] {
+            pool.close().await;
         }
     }
-}
-
-/// Turns a driver's failure into ours: unreachable, or a defect.
-pub(crate) fn failure(error: DbErr) -> Error {
-    if is_transient(&error) { Error::unavailable(error) } else { Error::internal(error) }
-}
-
-/// Whether the same call may succeed when tried again.
-fn is_transient(error: &DbErr) -> bool {
-    let runtime = match error {
-        DbErr::ConnectionAcquire(_) => return true,
-        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
-        _ => return false,
-    };
-    let RuntimeErr::SqlxError(error) = runtime else { return false };
-    match error.as_ref() {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
-        _ => false,
-    }
-}
-
-/// PostgreSQL's classes of lost connections, closed databases, shutdown, conflicts and time-outs;
-/// SQLite's busy.
-fn is_transient_code(code: &str) -> bool {
-    const POSTGRES: [&str; 9] =
-        ["08", "53", "55000", "57P", "57014", "40001", "40P01", "55P03", "25006"];
-    const SQLITE_BUSY: [&str; 4] = ["5", "261", "517", "773"];
-    (code.len() == 5 && POSTGRES.iter().any(|prefix| code.starts_with(prefix)))
-        || SQLITE_BUSY.contains(&code)
 }
 
 /// JSON that the service itself wrote; anything else is damage.
@@ -190,28 +209,5 @@ fn stored_object(text: &str) -> Result<json::Object, Error> {
     match stored_json(text)? {
         serde_json::Value::Object(fields) => Ok(fields),
         _ => Err(Error::internal("what is stored is no JSON object")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_passing_troubles_are_worth_a_retry() {
-        let cases = [
-            ("57P01", true),
-            ("08006", true),
-            ("55000", true),
-            ("40001", true),
-            ("53300", true),
-            ("5", true),
-            ("23505", false),
-            ("42P01", false),
-            ("1", false),
-        ];
-        for (code, transient) in cases {
-            assert_eq!(is_transient_code(code), transient, "{code}");
-        }
     }
 }

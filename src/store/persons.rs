@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
     sea_query::{Expr, Func, SelectStatement, UnionType},
 };
 use uuid::Uuid;
 
 use super::{
-    Store, cohort_members,
+    Store, Transaction, cohort_members,
     entity::{person, person_distinct_id},
     failure,
     flag_list::anywhere,
@@ -89,7 +89,7 @@ impl Store {
     /// who it was; `None` where there was nobody.
     pub(crate) async fn delete_person(
         &self,
-        txn: &DatabaseTransaction,
+        txn: &Transaction,
         project_id: i64,
         uuid: Uuid,
     ) -> Result<Option<Person>> {

@@ -11,13 +11,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
-    QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Statement,
     sea_query::{Expr, LockType},
 };
 
 use super::{
-    Store,
+    Store, Transaction, driver_failure,
     entity::{change_log, project},
     failure, projects,
 };
@@ -55,7 +54,7 @@ impl Kind {
 /// A project under its lock, and what is changing in it.
 #[derive(Debug)]
 pub(crate) struct ProjectWrite {
-    pub(crate) txn: DatabaseTransaction,
+    pub(crate) txn: Transaction,
     pub(crate) project: Project,
     /// What changed, each once, and whether it is gone.
     changed: BTreeMap<(Kind, i64), bool>,
@@ -66,7 +65,7 @@ pub(crate) struct ProjectWrite {
 impl ProjectWrite {
     /// Begins a change; `None` when there is no such project.
     pub(crate) async fn begin(store: &Store, project_id: i64) -> Result<Option<Self>> {
-        let txn = store.begin().await?;
+        let txn = store.begin_project(project_id).await?;
         let row = project::Entity::find_by_id(project_id)
             .lock(LockType::NoKeyUpdate)
             .one(&txn)
@@ -113,7 +112,7 @@ impl ProjectWrite {
         self.write_totals(revision).await?;
         self.write_change_log(revision, now).await?;
         super::listen::announce_revision(&self.txn, self.project.id, revision).await?;
-        self.txn.commit().await.map_err(failure)?;
+        self.txn.commit().await.map_err(driver_failure)?;
         Ok(revision)
     }
 
@@ -121,7 +120,7 @@ impl ProjectWrite {
     /// nobody is told.
     pub(crate) async fn commit_unseen(self) -> Result<()> {
         debug_assert!(self.changed.is_empty() && self.activity_added == 0 && self.flags_added == 0);
-        self.txn.commit().await.map_err(failure)
+        self.txn.commit().await.map_err(driver_failure)
     }
 
     async fn write_totals(&self, revision: i64) -> Result<()> {

@@ -46,13 +46,13 @@ impl Store {
     }
 
     pub(crate) async fn project(&self, id: i64) -> Result<Option<Project>> {
-        let row = project::Entity::find_by_id(id).one(self.reader()).await;
+        let row = project::Entity::find_by_id(id).one(self.facts()).await;
         Ok(row.map_err(failure)?.map(noun))
     }
 
     pub(crate) async fn project_by_token(&self, token: &str) -> Result<Option<Project>> {
         let found = project::Entity::find().filter(project::Column::ApiToken.eq(token));
-        Ok(found.one(self.reader()).await.map_err(failure)?.map(noun))
+        Ok(found.one(self.facts()).await.map_err(failure)?.map(noun))
     }
 
     /// Each project and the revision it is at: all that polling asks.
@@ -61,7 +61,7 @@ impl Store {
             .select_only()
             .columns([project::Column::Id, project::Column::Revision])
             .into_tuple()
-            .all(&self.watch)
+            .all(&self.probe)
             .await
             .map_err(failure)
     }

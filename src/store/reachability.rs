@@ -1,7 +1,10 @@
 //! Whether the database answers, and since when it has not.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,6 +24,7 @@ struct State {
     answered_at: Mutex<Instant>,
     /// The file of an embedded database.
     file: Option<OpenFile>,
+    is_unwritable: AtomicBool,
 }
 
 impl Default for Reachability {
@@ -33,13 +37,35 @@ impl Reachability {
     /// Returns the reachability of a database that was just opened, on this file if it is embedded.
     pub(super) fn of(file: Option<OpenFile>) -> Self {
         let answered_at = Mutex::new(Instant::now());
-        Self(Arc::new(State { lost: watch::Sender::new(false), answered_at, file }))
+        let (lost, is_unwritable) = (watch::Sender::new(false), AtomicBool::new(false));
+        Self(Arc::new(State { lost, answered_at, file, is_unwritable }))
     }
 
     /// True while the database cannot be asked: answers come from memory as it was.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         *self.0.lost.borrow()
+    }
+
+    /// True while the last write failed for a reason that is not its own: no database, no room, no
+    /// connection, a standby.
+    #[must_use]
+    pub fn is_unwritable(&self) -> bool {
+        self.is_lost() || self.0.is_unwritable.load(Ordering::Relaxed)
+    }
+
+    /// Notes that something was written.
+    pub(super) fn note_written(&self) {
+        if self.0.is_unwritable.swap(false, Ordering::Relaxed) {
+            tracing::info!("database can be written again");
+        }
+    }
+
+    /// Notes that nothing could be written, for a reason that is not the statement's.
+    pub(super) fn note_unwritable(&self, error: &dyn std::error::Error) {
+        if !self.0.is_unwritable.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "database cannot be written");
+        }
     }
 
     /// Returns the time since the database last answered a look at its revisions.
@@ -117,6 +143,20 @@ fn unreachable() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_that_is_lost_cannot_be_written_either() {
+        let seen = Reachability::default();
+        assert!(!seen.is_lost() && !seen.is_unwritable());
+        seen.note(true);
+        assert!(seen.is_unwritable());
+        seen.note(false);
+        assert!(!seen.is_unwritable());
+        seen.note_unwritable(&std::fmt::Error);
+        assert!(!seen.is_lost() && seen.is_unwritable());
+        seen.note_written();
+        assert!(!seen.is_unwritable());
+    }
 
     #[tokio::test]
     async fn a_query_ends_when_the_database_is_known_to_be_gone() {

@@ -89,7 +89,7 @@ impl Store {
         wanted: &FactsWanted,
     ) -> Result<FactsFound> {
         let statement = Statement::from_sql_and_values(
-            self.read.get_database_backend(),
+            self.facts.backend(),
             sql(self.is_postgres(), wanted),
             [
                 project_id.into(),
@@ -98,7 +98,7 @@ impl Store {
                 json(&wanted.groups)?.into(),
             ],
         );
-        let rows = Row::find_by_statement(statement).all(self.reader()).await.map_err(failure)?;
+        let rows = Row::find_by_statement(statement).all(self.facts()).await.map_err(failure)?;
         let bytes: usize = rows.iter().map(Row::bytes).sum();
         match bytes > MOST_INLINE {
             true => tokio::task::spawn_blocking(|| collect(rows)).await.map_err(Error::internal)?,

@@ -57,6 +57,7 @@ pub struct Telemetry {
     answered: Answered,
     stale: Gauge<u64>,
     staleness: Gauge<f64>,
+    writable: Gauge<u64>,
     ingest: IngestMetrics,
 }
 
@@ -115,6 +116,10 @@ impl Telemetry {
                 .with_unit("s")
                 .with_description("Time since the database last answered")
                 .build(),
+            writable: meter
+                .u64_gauge("flagstaff.writable")
+                .with_description("0 while the database cannot be written")
+                .build(),
             ingest: IngestMetrics::new(&meter),
             registry,
             meters,
@@ -126,6 +131,11 @@ impl Telemetry {
     pub(crate) fn record_stale(&self, stale: bool, staleness: Duration) {
         self.stale.record(u64::from(stale), &[]);
         self.staleness.record(staleness.as_secs_f64(), &[]);
+    }
+
+    /// Notes whether the database can be written.
+    pub(crate) fn record_writable(&self, writable: bool) {
+        self.writable.record(u64::from(writable), &[]);
     }
 
     /// Tells how many queries for stored facts were begun, whenever it is asked.

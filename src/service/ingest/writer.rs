@@ -5,7 +5,11 @@
 //! alone; that one is refused, and all others are written. When the database is
 //! gone, everybody is told to come again.
 
-use std::{collections::BTreeMap, ops::Range, time::Instant};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use super::{
     Placed,
@@ -28,6 +32,9 @@ use crate::{
 const MOST_EVENTS: usize = 10_000;
 /// How often a transaction is tried that met another's.
 const TRIES: u32 = 5;
+/// How long it is tried again: a database that does not answer is not asked on and on while all
+/// others wait.
+const RETRY_PERIOD: Duration = Duration::from_secs(5);
 
 /// What is to be told to each request: what was refused, or why all of it failed.
 type Answers = Vec<Result<Placed<String>>>;
@@ -122,7 +129,13 @@ impl Services {
             let txn = self.store.begin().await?;
             match self.commit_part(txn, items, group_types).await {
                 // It may have met another transaction; that one is through now.
-                Err(error) if error.code == Code::Unavailable && tries < TRIES => tries += 1,
+                Err(error)
+                    if error.code == Code::Unavailable
+                        && tries < TRIES
+                        && began.elapsed() < RETRY_PERIOD =>
+                {
+                    tries += 1;
+                }
                 outcome => break outcome?,
             }
         };

@@ -17,13 +17,13 @@ mod usage;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait, DbBackend};
 
 pub(crate) use calls::{Call, note_call};
 use futures::future::BoxFuture;
 pub(super) use history::change;
 
-use super::persons_write::lock_persons;
+use super::{Transaction, persons_write::lock_persons};
 use crate::model::{error::Result, event::Event, people::PeopleChanged};
 
 /// One event on its way in.
@@ -53,7 +53,7 @@ pub(crate) struct Written {
 ///
 /// Boxed, since the compiler does not see through all of its borrows that it can be sent.
 pub(crate) fn write<'t>(
-    txn: &'t DatabaseTransaction,
+    txn: &'t Transaction,
     items: &'t [Item<'t>],
     group_types: &'t GroupTypes,
     now: DateTime<Utc>,
@@ -62,7 +62,7 @@ pub(crate) fn write<'t>(
 }
 
 async fn write_all(
-    txn: &DatabaseTransaction,
+    txn: &Transaction,
     items: &[Item<'_>],
     group_types: &GroupTypes,
     now: DateTime<Utc>,
@@ -91,7 +91,7 @@ async fn write_all(
 
 /// One project's part of the transaction.
 struct Project<'t> {
-    txn: &'t DatabaseTransaction,
+    txn: &'t Transaction,
     id: i64,
     now: DateTime<Utc>,
 }

@@ -1,15 +1,14 @@
 //! Sets of rows as one value of a statement: JSON, which both databases unfold.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 
-use crate::{model::error::Result, store::failure};
+use crate::{
+    model::error::Result,
+    store::{Transaction, failure},
+};
 
 /// Runs a statement; `$1` and so on are the values.
-pub(super) async fn execute(
-    txn: &DatabaseTransaction,
-    sql: &str,
-    values: Vec<Value>,
-) -> Result<u64> {
+pub(super) async fn execute(txn: &Transaction, sql: &str, values: Vec<Value>) -> Result<u64> {
     let backend = txn.get_database_backend();
     let statement = Statement::from_sql_and_values(backend, sql, values);
     Ok(txn.execute_raw(statement).await.map_err(failure)?.rows_affected())
@@ -17,7 +16,7 @@ pub(super) async fn execute(
 
 /// As [`execute`], with the rows that it answers.
 pub(super) async fn query(
-    txn: &DatabaseTransaction,
+    txn: &Transaction,
     sql: &str,
     values: Vec<Value>,
 ) -> Result<Vec<QueryResult>> {

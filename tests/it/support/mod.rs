@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod grpc;
 pub(crate) mod operations;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod rest;
 pub(crate) mod rows;
 pub(crate) mod tried;
@@ -92,6 +93,12 @@ impl Service {
         Self::on_sqlite_with(&[]).await
     }
 
+    /// A service on this file, which is made.
+    pub(crate) async fn on_file(file: std::path::PathBuf) -> Self {
+        let url = format!("sqlite://{}?mode=rwc", file.display());
+        Self::start(url, Home::Elsewhere, &[]).await
+    }
+
     /// As [`Self::on_sqlite`], with these settings.
     pub(crate) async fn on_sqlite_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -114,6 +121,17 @@ impl Service {
     /// A service on a PostgreSQL of its own, which can be stopped; `None` where there is none.
     pub(crate) async fn on_own_postgres() -> Option<(Self, postgres::Instance)> {
         Self::on_own_postgres_with(&[]).await
+    }
+
+    /// A service on PostgreSQL by way of a proxy, with these settings; `None` where there is none.
+    pub(crate) async fn behind_proxy(arguments: &[&str]) -> Option<(Self, proxy::Proxy)> {
+        let database = migrated_postgres().await?;
+        let proxy = proxy::Proxy::to(&database.url).await;
+        let (direct, proxied) = (database.url.clone(), proxy.url(&database.url));
+        let mut service = Self::start(proxied, Home::Database(database), arguments).await;
+        // What the test itself looks up is not in the way.
+        service.database_url = direct;
+        Some((service, proxy))
     }
 
     /// As [`Self::on_own_postgres`], with these settings.

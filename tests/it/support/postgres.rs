@@ -346,7 +346,7 @@ pub(crate) fn setting(name: &str) -> Option<String> {
 }
 
 /// Writes to stderr itself, since the test runner hides what a passing test prints.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // There is nobody left to tell if stderr is closed.
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -6,6 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Service, postgres};
 
+/// Whether there are such rows, as in `person WHERE project_id = 1`.
+pub(crate) async fn is_there(service: &Service, rows: &str) -> bool {
+    service.count(rows).await > 0
+}
+
 impl Service {
     /// Runs statements on the service's own database.
     pub(crate) async fn execute(&self, statements: &str) {
