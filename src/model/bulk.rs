@@ -9,6 +9,7 @@ use super::{
     error::{BodyKind, Error, Result},
     fields,
     flag_filter::FlagFilter,
+    flag_selection,
     guards::{self, Named},
     json::{Object, is_integer, python},
     link::{Link, LinkKind},
@@ -16,21 +17,6 @@ use super::{
 
 /// How many dependents a refusal names.
 const NAMED: usize = 3;
-
-/// What a selection by filters may hold; any other name is refused, so that a typo cannot
-/// match everything.
-const FILTERS: [&str; 10] = [
-    "active",
-    "archived",
-    "created_by_id",
-    "evaluation_runtime",
-    "excluded_properties",
-    "excluded_tags",
-    "has_evaluation_contexts",
-    "search",
-    "tags",
-    "type",
-];
 
 /// An id as a body gives it.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,9 +103,9 @@ impl Doomed {
     ///
     /// # Errors
     ///
-    /// `Invalid`: both, neither, a filter of unknown name, or one that lists refuse too.
+    /// `Invalid`: both, neither, and what [`flag_selection::parse`] refuses.
     pub fn parse(body: &Object) -> Result<Self> {
-        let refused = |detail: String| Err(Error::rule(detail).with_body(BodyKind::Error));
+        let refused = |detail: &str| Err(Error::rule(detail).with_body(BodyKind::Error));
         let none = Object::new();
         let filters = match body.get("filters") {
             None | Some(Value::Null) => &none,
@@ -127,19 +113,10 @@ impl Doomed {
         };
         let ids = listed(body)?;
         match (filters.is_empty(), ids.is_empty()) {
-            (false, false) => refused("Provide either filters or ids, not both".into()),
-            (true, true) => refused("Must provide either filters or ids".into()),
+            (false, false) => refused("Provide either filters or ids, not both"),
+            (true, true) => refused("Must provide either filters or ids"),
             (true, false) => Ok(Self::Ids(GivenId::each(ids))),
-            (false, true) => {
-                let known = |name: &&str| FILTERS.contains(name);
-                let mut unknown: Vec<&str> =
-                    filters.keys().map(String::as_str).filter(|name| !known(name)).collect();
-                unknown.sort_unstable();
-                if !unknown.is_empty() {
-                    return refused(format!("Unknown filter keys: {}", unknown.join(", ")));
-                }
-                Ok(Self::Filter(Box::new(FlagFilter::parse(filters)?)))
-            }
+            (false, true) => Ok(Self::Filter(Box::new(flag_selection::parse(filters)?))),
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod fields;
 pub mod filters;
 pub mod flag;
 pub mod flag_filter;
+pub mod flag_selection;
 pub mod group;
 pub mod guards;
 pub mod history;

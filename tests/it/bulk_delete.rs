@@ -16,6 +16,7 @@ both_databases! {
     what_is_in_the_way_is_told_in_order,
     dependents_in_the_same_request_are_not_in_the_way,
     filters_choose_as_lists_do,
+    a_filter_that_a_list_would_ignore_deletes_nothing,
     the_state_of_the_rollout_is_told_as_it_was,
     a_flag_of_an_experiment_gives_up_its_key,
     a_batch_is_one_change,
@@ -345,6 +346,48 @@ async fn filters_choose_as_lists_do(service: &Service) {
     let keys = keys_of(&answer["deleted"]);
     assert!(keys.len() == 11 && !keys.contains(&"kept-0-Rest"), "{keys:?}");
     assert_eq!((keys[0], keys[10]), ("kept-5-Grpc", "kept-1-Rest"), "newest first");
+}
+
+async fn a_filter_that_a_list_would_ignore_deletes_nothing(service: &Service) {
+    for key in ["one", "two"] {
+        service.create_for_everyone(key).await;
+    }
+    service.create(json!({"key": "off", "active": false, "tags": ["experimental"]})).await;
+    let before = (service.totals().await, service.get(FLAGS).await);
+    let cases = [
+        ("tags", json!({"tags": "experimental"})),
+        ("tags", json!({"tags": ["experimental", null], "active": "true"})),
+        ("tags", json!({"tags": []})),
+        ("tags", json!({"tags": ["experimental", " "]})),
+        ("type", json!({"type": "multivariate"})),
+        ("type", json!({"type": ""})),
+        ("search", json!({"search": ""})),
+        ("search", json!({"search": "  ", "archived": false})),
+        ("search", json!({"search": {"key": "one"}})),
+        ("active", json!({"active": null})),
+        ("active", json!({"active": "enabled"})),
+        ("active", json!({"active": ""})),
+        ("archived", json!({"archived": "perhaps"})),
+        ("has_evaluation_contexts", json!({"has_evaluation_contexts": null})),
+        ("created_by_id", json!({"created_by_id": "1,x"})),
+        ("created_by_id", json!({"created_by_id": [1, "x"]})),
+        ("evaluation_runtime", json!({"evaluation_runtime": ""})),
+        ("excluded_properties", json!({"excluded_properties": "one"})),
+        ("excluded_properties", json!({"excluded_properties": ["one", ""]})),
+        ("excluded_tags", json!({"excluded_tags": "experimental"})),
+        ("excluded_tags", json!({"excluded_tags": ["experimental", ""], "type": "boolean"})),
+    ];
+    for (name, filters) in cases {
+        let body = json!({"filters": filters});
+        for edge in EDGES {
+            let Some(answer) = delete(service, edge, &body).await else { continue };
+            let expected = Failure::bare(400, &format!("Invalid value for filter: {name}"));
+            assert_eq!(answer, Err(expected), "{edge:?} {body}");
+        }
+    }
+    assert_eq!((service.totals().await, service.get(FLAGS).await), before);
+    let (_, ids) = service.get(&format!("{FLAGS}matching_ids/?tags=experimental")).await;
+    assert_eq!(ids["total"], 3, "what only reads ignores it as before");
 }
 
 async fn the_state_of_the_rollout_is_told_as_it_was(service: &Service) {
