@@ -85,6 +85,11 @@ impl Cohort {
         matches!(self.body, Body::Static)
     }
 
+    /// False for a description that could not be understood.
+    pub(super) fn is_sound(&self) -> bool {
+        !matches!(self.body, Body::Malformed)
+    }
+
     fn leaves(&self) -> Vec<&Leaf> {
         let Body::Tree(root) = &self.body else { return Vec::new() };
         let (mut pending, mut leaves) = (vec![root], Vec::new());

@@ -201,7 +201,7 @@ impl Flag {
     }
 
     /// What keeps the definition from being understood, for the log.
-    pub fn problem(&self) -> Option<&str> {
+    pub fn problem(&self) -> Option<&'static str> {
         self.rules.as_ref().err().copied()
     }
 

@@ -108,8 +108,8 @@ impl FeatureFlagService for Grpc {
         let request = request.into_inner();
         let project = project(&request.project_id)?;
         let input = convert::updated(request.feature_flag, request.update_mask)?;
-        let update =
-            Update { id: request.id, body: input.body, method: input.method, typed: input.typed };
+        let convert::FlagInput { body, typed, method } = input;
+        let update = Update { method, typed, ..Update::patch(request.id, body) };
         let flag = self.0.update_flag(&caller, &project, update).await?;
         let feature_flag = Some(convert::flag(flag));
         Ok(Response::new(UpdateFeatureFlagResponse { feature_flag }))

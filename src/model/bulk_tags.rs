@@ -71,7 +71,8 @@ impl TagUpdate {
             Action::Set => self.tags.clone(),
             Action::Add => [current, &self.tags].concat(),
             Action::Remove => {
-                current.iter().filter(|tag| !self.tags.contains(tag)).cloned().collect()
+                let is_kept = |tag: &&String| self.tags.binary_search(tag).is_err();
+                current.iter().filter(is_kept).cloned().collect()
             }
         };
         tags.sort_unstable();

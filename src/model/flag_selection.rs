@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     error::{BodyKind, Error, Result},
     flag_filter::FlagFilter,
-    json::{Object, is_integer},
+    json::{self, Limits, Object, is_integer},
 };
 
 /// Whether a value of one filter can be used.
@@ -119,7 +119,7 @@ fn is_user(value: &Value) -> bool {
 fn listed(value: &Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(items) => Some(items.clone()),
-        Value::String(text) => match serde_json::from_str(text) {
+        Value::String(text) => match json::parse(text, Limits::REQUEST) {
             Ok(Value::Array(items)) => Some(items),
             _ => None,
         },

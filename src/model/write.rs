@@ -5,7 +5,7 @@
 //! and the first wrong one is reported; then come the rules that look at the
 //! flag as a whole, in [`FlagWrite::apply`].
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::{
     encrypted::{self, Cipher},
     error::{Error, Result},
     fields,
-    filters::{self, Known, Own, same_meaning},
+    filters::{self, Known, Own, PreparedFilters, same_meaning},
     flag::FeatureFlag,
     json::{Object, same_double},
     link::LinkKind,
@@ -57,6 +57,8 @@ pub struct Facts {
     pub known: Known,
     /// Which of the wanted dashboards the project has.
     pub dashboards: HashSet<i64>,
+    /// The sent filters, prepared before the project was locked; `None` if they were not.
+    pub prepared: Option<PreparedFilters>,
 }
 
 /// Which fields came as typed messages, and so without a spelling of their own.
@@ -132,7 +134,7 @@ impl FlagWrite {
         Ok(Self {
             key,
             name: field("name").map(|v| fields::text("name", v)).transpose()?,
-            filters: filters_field(body, method, context)?,
+            filters: filters_field(body, method, context, facts.prepared.as_ref())?,
             deleted: boolean("deleted")?,
             active: boolean("active")?,
             created_at: field("created_at")
@@ -305,20 +307,47 @@ fn own(current: &FeatureFlag, wanted_key: Option<&str>) -> Own {
     }
 }
 
-/// On PATCH, filters without `groups` are let go: the stored ones stay (3.5).
 fn filters_field(
     body: &Object,
     method: Method,
     context: filters::Context<'_>,
+    prepared: Option<&PreparedFilters>,
 ) -> Result<Option<Value>> {
     match body.get("filters") {
         None if context.creating => Ok(Some(filters::initial(context))),
         None => Ok(None),
-        Some(Value::Object(sent)) if method == Method::Patch && !sent.contains_key("groups") => {
-            Ok(None)
+        Some(sent) if is_let_go(sent, method) => Ok(None),
+        Some(sent) => {
+            let prepared =
+                prepared.map_or_else(|| Cow::Owned(prepare(sent, context)), Cow::Borrowed);
+            filters::accept(sent, &prepared, context).map(Some)
         }
-        Some(sent) => filters::accept(sent, context).map(Some),
     }
+}
+
+fn prepare(sent: &Value, context: filters::Context<'_>) -> PreparedFilters {
+    PreparedFilters::new(sent, context.fills_rollout(), &context.known.grammar)
+}
+
+/// Prepares the filters that a body brings, which needs nothing but the body; `None` if it brings
+/// none that are judged.
+#[must_use]
+pub fn prepared_filters(
+    body: &Object,
+    method: Method,
+    grammar: &filters::Grammar,
+) -> Option<PreparedFilters> {
+    let sent = body.get("filters").filter(|sent| !is_let_go(sent, method))?;
+    let is_remote = body.get("is_remote_configuration").and_then(|value| {
+        fields::nullable_boolean("is_remote_configuration", value).ok().flatten()
+    });
+    let fills_rollout = method == Method::Create && is_remote == Some(true);
+    Some(PreparedFilters::new(sent, fills_rollout, grammar))
+}
+
+/// On PATCH, filters without `groups` are let go: the stored ones stay (3.5).
+fn is_let_go(sent: &Value, method: Method) -> bool {
+    method == Method::Patch && sent.as_object().is_some_and(|sent| !sent.contains_key("groups"))
 }
 
 fn dashboards(value: &Value, known: &HashSet<i64>) -> Result<Vec<i64>> {

@@ -8,11 +8,7 @@ use super::{
     pages,
 };
 use crate::{
-    model::{
-        error::Result,
-        shown::ShownFlag,
-        write::{Method, Typed},
-    },
+    model::{error::Result, shown::ShownFlag, write::Method},
     service::{
         Services,
         flags::{Switch, Update},
@@ -71,8 +67,7 @@ pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
 pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
     let method = if call.method == Verb::PUT { Method::Put } else { Method::Patch };
     let caller = call.caller()?;
-    let update =
-        Update { id: call.id("id")?, body: call.object()?, method, typed: Typed::default() };
+    let update = Update { method, ..Update::patch(call.id("id")?, call.object()?) };
     let flag = services.update_flag(&caller, &call.project()?, update).await?;
     Reply::ok(flag.to_json())
 }

@@ -13,7 +13,7 @@ use crate::{
         cohort::{
             Cohort,
             others::{self, Others},
-            write::CohortWrite,
+            write::{CohortWrite, Tree},
         },
         error::{Error, Result},
         filters::behavioural_cohort,
@@ -58,9 +58,10 @@ impl Services {
         wanted: &CohortWrite,
     ) -> Result<Cohort> {
         let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
-        let now = self.clock.now();
+        let tree = tree(wanted).await?;
         let mut write = self.begin(project.id).await?;
-        let cohort = self.created_cohort(caller, &mut write, wanted, now).await?;
+        let now = self.clock.now();
+        let cohort = self.created_cohort(caller, &mut write, wanted, tree, now).await?;
         self.commit(write, now).await?;
         Ok(cohort)
     }
@@ -71,9 +72,10 @@ impl Services {
         caller: &Caller,
         write: &mut ProjectWrite,
         wanted: &CohortWrite,
+        tree: Tree,
         now: DateTime<Utc>,
     ) -> Result<Cohort> {
-        let mut cohort = wanted.created(write.project.id, &GRAMMAR, now)?;
+        let mut cohort = wanted.created(write.project.id, tree, now)?;
         Others::of(&write.cohorts().await?).check(&cohort)?;
         cohort.id = write.insert_cohort(&cohort, caller.user_id).await?;
         Ok(cohort)
@@ -93,9 +95,10 @@ impl Services {
         wanted: &CohortWrite,
     ) -> Result<Cohort> {
         let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
+        let tree = tree(wanted).await?;
         let mut write = self.begin(project.id).await?;
         let before = write.lock_cohort(id).await?.ok_or_else(Error::not_found)?;
-        let after = self.changed_cohort(&mut write, &before, wanted).await?;
+        let after = self.changed_cohort(&mut write, &before, wanted, tree).await?;
         if after != before {
             self.commit(write, self.clock.now()).await?;
         }
@@ -109,14 +112,24 @@ impl Services {
         write: &mut ProjectWrite,
         before: &Cohort,
         wanted: &CohortWrite,
+        tree: Tree,
     ) -> Result<Cohort> {
-        let after = wanted.applied(before, &GRAMMAR)?;
+        let after = wanted.applied(before, tree)?;
         if after != *before {
             check(write, before, &after).await?;
             write.update_cohort(&after).await?;
         }
         Ok(after)
     }
+}
+
+/// Checks the sent filters before the project is locked, on a thread for long computations.
+async fn tree(wanted: &CohortWrite) -> Result<Tree> {
+    if !wanted.body.contains_key("filters") {
+        return Ok(None);
+    }
+    let wanted = wanted.clone();
+    tokio::task::spawn_blocking(move || wanted.tree(&GRAMMAR)).await.map_err(Error::internal)
 }
 
 /// The rules that look at other cohorts and at flags.

@@ -8,24 +8,47 @@ use crate::{
     model::{
         error::{Error, Result},
         fields,
-        filters::{Grammar, References},
+        filters::{Grammar, PreparedFilters, References},
         flag::FeatureFlag,
         guards,
         json::Object,
         link::{Link, LinkKind},
         numbers::grouped,
         project::Project,
-        write::{Facts, wanted_key},
+        write::{Facts, Method, prepared_filters, wanted_key},
     },
     store::ProjectWrite,
 };
 
 /// What is stored is what evaluation can read.
-pub(super) const GRAMMAR: Grammar =
-    Grammar { is_date: grammar::is_date, is_version: grammar::is_version };
+pub(super) const GRAMMAR: Grammar = Grammar {
+    is_date: grammar::is_date,
+    is_version: grammar::is_version,
+    problem: grammar::problem,
+    is_cohort: grammar::is_cohort,
+};
 
 /// How many things a write may refer to; each is looked up under the project's lock.
 const MOST_REFERENCES: usize = 1_000;
+
+/// Prepares the filters of a body before the project is locked, on a thread for long computations.
+///
+/// # Errors
+///
+/// `Internal` if the computation panicked.
+pub(super) async fn prepare(body: &Object, method: Method) -> Result<Option<PreparedFilters>> {
+    if !body.contains_key("filters") {
+        return Ok(None);
+    }
+    let names = ["filters", "is_remote_configuration"];
+    let body: Object = names
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), body.get(name)?.clone())))
+        .collect();
+    tokio::task::spawn_blocking(move || prepared_filters(&body, method, &GRAMMAR))
+        .await
+        .map_err(Error::internal)
+}
 
 /// Looks up everything that a body is judged by.
 pub(super) async fn facts(
@@ -33,6 +56,7 @@ pub(super) async fn facts(
     body: &Object,
     current: &FeatureFlag,
     holder: &KeyHolder,
+    prepared: Option<PreparedFilters>,
 ) -> Result<Facts> {
     let references = References::of(body.get("filters").unwrap_or(&Value::Null));
     if references.flags.len().max(references.cohorts.len()) > MOST_REFERENCES {
@@ -46,6 +70,7 @@ pub(super) async fn facts(
         key_taken: holder.is_other(current.id),
         known: write.known(&references, GRAMMAR).await?,
         dashboards: write.known_dashboards(dashboards.collect()).await?,
+        prepared,
     })
 }
 

@@ -14,6 +14,7 @@ use crate::{
         caller::{Caller, Scope},
         conflict, encrypted,
         error::{BodyKind, Error, Result},
+        filters::PreparedFilters,
         flag::FeatureFlag,
         flag_filter::{FlagFilter, Order},
         json::Object,
@@ -35,6 +36,15 @@ pub(crate) struct Update {
     pub(crate) method: Method,
     /// What came without a spelling of its own.
     pub(crate) typed: Typed,
+    /// The filters of the body, prepared; `None` if there are none, or if they are not yet.
+    pub(crate) prepared: Option<PreparedFilters>,
+}
+
+impl Update {
+    /// A PATCH of fields as REST has them.
+    pub(crate) fn patch(id: i64, body: Object) -> Self {
+        Self { id, body, method: Method::Patch, typed: Typed::default(), prepared: None }
+    }
 }
 
 /// A wanted state, for the operations that name one and need no body (management-api 5).
@@ -116,10 +126,11 @@ impl Services {
         body: &Object,
     ) -> Result<ShownFlag> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
+        let prepared = flag_rules::prepare(body, Method::Create).await?;
         let mut write = self.begin(project.id).await?;
         // Under the lock, so that rows of the log land in the order of their times.
         let now = self.clock.now();
-        let flag = self.created(caller, &mut write, body, now).await?;
+        let flag = self.created(caller, &mut write, body, prepared, now).await?;
         self.commit(write, now).await?;
         self.shown(caller, flag, now).await
     }
@@ -130,11 +141,12 @@ impl Services {
         caller: &Caller,
         write: &mut ProjectWrite,
         body: &Object,
+        prepared: Option<PreparedFilters>,
         now: DateTime<Utc>,
     ) -> Result<FeatureFlag> {
         let fresh = FeatureFlag::fresh(write.project.id, String::new(), now);
         let holder = KeyHolder::of(write, body).await?;
-        let facts = flag_rules::facts(write, body, &fresh, &holder).await?;
+        let facts = flag_rules::facts(write, body, &fresh, &holder, prepared).await?;
         let wanted = FlagWrite::parse(body, Method::Create, &fresh, &facts)?;
         let (from_survey, wants_dashboard) =
             (wanted.is_from_survey(), wanted.wants_usage_dashboard());
@@ -160,8 +172,10 @@ impl Services {
         project: &ProjectRef,
         update: Update,
     ) -> Result<ShownFlag> {
-        let (write, before) = self.locked(caller, project, update.id).await?;
-        self.change(caller, write, before, update).await
+        let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
+        let prepared = flag_rules::prepare(&update.body, update.method).await?;
+        let (write, before) = self.lock_flag(project.id, update.id).await?;
+        self.change(caller, write, before, Update { prepared, ..update }).await
     }
 
     /// Brings a flag into a state; in it already, nothing is written.
@@ -180,8 +194,7 @@ impl Services {
                 return self.shown(caller, before, self.clock.now()).await;
             }
         };
-        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
-        self.change(caller, write, before, update).await
+        self.change(caller, write, before, Update::patch(id, body)).await
     }
 
     /// Softly deletes a flag, as a PATCH of `deleted: true` does. Doing it again changes nothing.
@@ -197,8 +210,7 @@ impl Services {
             return self.shown(caller, before, self.clock.now()).await;
         }
         let body = Object::from_iter([("deleted".to_owned(), true.into())]);
-        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
-        self.change(caller, write, before, update).await
+        self.change(caller, write, before, Update::patch(id, body)).await
     }
 
     /// A flag that the caller may change, under its lock.
@@ -209,7 +221,16 @@ impl Services {
         id: i64,
     ) -> Result<(ProjectWrite, FeatureFlag)> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let write = self.begin(project.id).await?;
+        self.lock_flag(project.id, id).await
+    }
+
+    /// A flag of an opened project, under its lock.
+    pub(super) async fn lock_flag(
+        &self,
+        project_id: i64,
+        id: i64,
+    ) -> Result<(ProjectWrite, FeatureFlag)> {
+        let write = self.begin(project_id).await?;
         let flag = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
         Ok((write, flag))
     }
@@ -241,7 +262,8 @@ impl Services {
         let sent_filters = update.body.contains_key("filters");
         let conflict = self.resolve_conflicts(write, &mut update.body, caller, &before).await;
         let holder = KeyHolder::of(write, &update.body).await?;
-        let facts = flag_rules::facts(write, &update.body, &before, &holder).await?;
+        let prepared = update.prepared.take();
+        let facts = flag_rules::facts(write, &update.body, &before, &holder, prepared).await?;
         let wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?
             .keeping_spelling_of(&before, update.typed, &self.encryptor);
         let from_survey = wanted.is_from_survey();

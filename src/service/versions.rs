@@ -1,7 +1,7 @@
 //! A flag's earlier versions: read, listed, and brought back (management-api 4.5).
 
 use super::{
-    Services,
+    Services, flag_rules,
     flags::Update,
     page::{Page, Wanted},
 };
@@ -12,7 +12,7 @@ use crate::model::{
     json::Object,
     project::ProjectRef,
     shown::ShownFlag,
-    write::{Method, Typed},
+    write::Method,
 };
 
 impl Services {
@@ -70,14 +70,33 @@ impl Services {
         id: i64,
         body: &Object,
     ) -> Result<ShownFlag> {
-        let (write, flag) = self.locked(caller, project, id).await?;
+        let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
+        let draft = self.restoration(project.id, id, body).await.ok();
+        let prepared = match &draft {
+            Some(draft) => flag_rules::prepare(draft, Method::Patch).await?,
+            None => None,
+        };
+        let (write, flag) = self.lock_flag(project.id, id).await?;
         let wanted = history::wanted(body)?;
         let version = match history::target(&flag, wanted)? {
             Target::Current => history::current(&flag),
             Target::Past(wanted) => history::past(&flag, wanted, &write.steps(id, wanted).await?)?,
         };
         let body = version.as_patch()?;
-        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
-        self.change(caller, write, flag, update).await
+        // What was prepared holds only if nobody changed the flag before it was locked.
+        let prepared = prepared.filter(|_| draft.as_ref() == Some(&body));
+        self.change(caller, write, flag, Update { prepared, ..Update::patch(id, body) }).await
+    }
+
+    /// The PATCH that restores a version, as far as can be said before the project is locked.
+    async fn restoration(&self, project_id: i64, id: i64, body: &Object) -> Result<Object> {
+        let flag = self.store.flag(project_id, id).await?.ok_or_else(Error::not_found)?;
+        match history::target(&flag, history::wanted(body)?)? {
+            Target::Current => history::current(&flag).as_patch(),
+            Target::Past(wanted) => {
+                let steps = self.store.steps(project_id, id, wanted).await?;
+                history::past(&flag, wanted, &steps)?.as_patch()
+            }
+        }
     }
 }

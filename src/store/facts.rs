@@ -7,11 +7,14 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
     ProjectWrite,
+    among::among,
     entity::{cohort, dashboard, feature_flag, flag_cohort, flag_dependency, flag_link},
-    failure, flag_links, stored_json,
+    failure, flag_links,
+    project_write::ROWS,
+    stored_json,
 };
 use crate::model::{
-    cohort::criteria::Criteria,
+    cohort::{criteria::Criteria, others::behavioural},
     error::Result,
     filters::{Grammar, Known, KnownCohort, KnownFlag, References},
     flag::FeatureFlag,
@@ -36,21 +39,20 @@ impl ProjectWrite {
     /// Who reads whom, beginning with some flags and following what they read.
     async fn dependencies_of(&self, flags: &[i64]) -> Result<HashMap<i64, Vec<i64>>> {
         let mut found: HashMap<i64, Vec<i64>> = HashMap::new();
-        let mut frontier = flags.to_vec();
+        let mut frontier: HashSet<i64> = flags.iter().copied().collect();
         while !frontier.is_empty() {
+            let ids = frontier.iter().copied();
             let edges = flag_dependency::Entity::find()
                 .filter(flag_dependency::Column::ProjectId.eq(self.project.id))
-                .filter(flag_dependency::Column::FlagId.is_in(frontier.iter().copied()))
+                .filter(among(&self.txn, flag_dependency::Column::FlagId, ids))
                 .order_by_asc(flag_dependency::Column::DependsOnId)
                 .all(&self.txn)
                 .await
                 .map_err(failure)?;
-            found.extend(frontier.drain(..).map(|id| (id, Vec::new())));
+            found.extend(frontier.drain().map(|id| (id, Vec::new())));
             for edge in edges {
-                if !found.contains_key(&edge.depends_on_id)
-                    && !frontier.contains(&edge.depends_on_id)
-                {
-                    frontier.push(edge.depends_on_id);
+                if !found.contains_key(&edge.depends_on_id) {
+                    frontier.insert(edge.depends_on_id);
                 }
                 found.entry(edge.flag_id).or_default().push(edge.depends_on_id);
             }
@@ -71,7 +73,7 @@ impl ProjectWrite {
             ])
             .filter(feature_flag::Column::ProjectId.eq(self.project.id))
             .filter(feature_flag::Column::Deleted.eq(false))
-            .filter(feature_flag::Column::Id.is_in(ids))
+            .filter(among(&self.txn, feature_flag::Column::Id, ids))
             .into_tuple()
             .all(&self.txn)
             .await
@@ -80,26 +82,28 @@ impl ProjectWrite {
     }
 
     async fn known_cohorts(&self, ids: &[i64]) -> Result<HashMap<i64, KnownCohort>> {
-        let mut rows: HashMap<i64, cohort::Model> = HashMap::new();
-        let mut frontier = ids.to_vec();
+        let mut found: HashMap<i64, (String, Criteria)> = HashMap::new();
+        let mut frontier: HashSet<i64> = ids.iter().copied().collect();
         while !frontier.is_empty() {
-            let found = cohort::Entity::find()
+            let rows = cohort::Entity::find()
                 .filter(cohort::Column::ProjectId.eq(self.project.id))
                 .filter(cohort::Column::Deleted.eq(false))
-                .filter(cohort::Column::Id.is_in(frontier.drain(..)))
+                .filter(among(&self.txn, cohort::Column::Id, frontier.drain()))
                 .all(&self.txn)
                 .await
                 .map_err(failure)?;
-            for row in found {
-                frontier.extend(criteria(&row).cohorts);
-                rows.insert(row.id, row);
+            for row in rows {
+                let criteria = criteria(&row);
+                frontier.extend(&criteria.cohorts);
+                found.insert(row.id, (row.name, criteria));
             }
-            frontier.retain(|id| !rows.contains_key(id));
+            frontier.retain(|id| !found.contains_key(id));
         }
+        let behavioural = behavioural(found.iter().map(|(id, (_, criteria))| (*id, criteria)));
         let known = |id: &i64| {
-            let row = rows.get(id)?;
-            let is_behavioural = is_behavioural(*id, &rows, &mut HashSet::new());
-            Some((*id, KnownCohort { name: row.name.clone(), is_behavioural }))
+            let (name, _) = found.get(id)?;
+            let is_behavioural = behavioural.contains(id);
+            Some((*id, KnownCohort { name: name.clone(), is_behavioural }))
         };
         Ok(ids.iter().filter_map(known).collect())
     }
@@ -118,21 +122,24 @@ impl ProjectWrite {
             .exec(&self.txn)
             .await
             .map_err(failure)?;
-        for depends_on_id in references.flags {
+        let flags = references.flags.into_iter().map(|depends_on_id| {
             let row = flag_dependency::Model { flag_id: id, depends_on_id, project_id };
-            let row = flag_dependency::ActiveModel::from(row);
-            flag_dependency::Entity::insert(row)
+            flag_dependency::ActiveModel::from(row)
+        });
+        let flags: Vec<_> = flags.collect();
+        for rows in flags.chunks(ROWS) {
+            flag_dependency::Entity::insert_many(rows.to_vec())
                 .exec_without_returning(&self.txn)
                 .await
                 .map_err(failure)?;
         }
-        for cohort_id in references.cohorts {
-            let row = flag_cohort::ActiveModel::from(flag_cohort::Model {
-                flag_id: id,
-                cohort_id,
-                project_id,
-            });
-            flag_cohort::Entity::insert(row)
+        let cohorts = references.cohorts.into_iter().map(|cohort_id| {
+            let row = flag_cohort::Model { flag_id: id, cohort_id, project_id };
+            flag_cohort::ActiveModel::from(row)
+        });
+        let cohorts: Vec<_> = cohorts.collect();
+        for rows in cohorts.chunks(ROWS) {
+            flag_cohort::Entity::insert_many(rows.to_vec())
                 .exec_without_returning(&self.txn)
                 .await
                 .map_err(failure)?;
@@ -214,11 +221,4 @@ fn criteria(row: &cohort::Model) -> Criteria {
     let filters = row.filters.as_deref().filter(|_| !row.is_static);
     let filters = filters.and_then(|text| stored_json(text).ok());
     filters.map(|filters| Criteria::of(&filters)).unwrap_or_default()
-}
-
-/// Whether a cohort, or one it refers to, is decided by events.
-fn is_behavioural(id: i64, rows: &HashMap<i64, cohort::Model>, seen: &mut HashSet<i64>) -> bool {
-    let Some(row) = rows.get(&id).filter(|_| seen.insert(id)) else { return false };
-    let criteria = criteria(row);
-    criteria.has_events || criteria.cohorts.into_iter().any(|id| is_behavioural(id, rows, seen))
 }

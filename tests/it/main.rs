@@ -38,6 +38,7 @@ mod enrich;
 mod evaluation_reasons;
 mod fidelity;
 mod filter_rules;
+mod filter_soundness;
 mod flag_fields;
 mod flag_life_rules;
 mod flag_lists;

@@ -1,5 +1,7 @@
 //! What a cohort's filters ask about: other cohorts, and events.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::model::filters::number;
@@ -23,6 +25,8 @@ impl Criteria {
             (_, Some(Value::Array(groups))) => groups.iter().for_each(|g| criteria.older(g)),
             _ => {}
         }
+        let mut seen = HashSet::new();
+        criteria.cohorts.retain(|id| seen.insert(*id));
         criteria
     }
 
@@ -32,10 +36,7 @@ impl Criteria {
         }
         match node.get("type").and_then(Value::as_str) {
             Some("behavioral" | "lifecycle") => self.has_events = true,
-            Some("cohort") => {
-                let id = node.get("value").and_then(number);
-                self.cohorts.extend(id.filter(|id| !self.cohorts.contains(id)));
-            }
+            Some("cohort") => self.cohorts.extend(node.get("value").and_then(number)),
             _ => {}
         }
     }

@@ -70,15 +70,8 @@ impl Others {
     /// A cohort and all that refer to it, directly or through others.
     #[must_use]
     pub fn affected_by(&self, id: i64) -> Vec<i64> {
-        let mut affected = vec![id];
-        let mut seen = HashSet::from([id]);
-        let mut next = 0;
-        while let Some(&read) = affected.get(next) {
-            next += 1;
-            let readers = self.by_id.iter().filter(|(_, o)| o.criteria.cohorts.contains(&read));
-            affected.extend(readers.map(|(id, _)| *id).filter(|id| seen.insert(*id)));
-        }
-        affected
+        let others = self.by_id.iter().map(|(id, other)| (*id, &other.criteria));
+        reached_by(&readers(others), vec![id])
     }
 
     /// What is referred to, directly or through others, and is there.
@@ -113,6 +106,38 @@ impl Others {
         }
         None
     }
+}
+
+/// The cohorts that are decided by events, directly or through one that they refer to. Each
+/// reference is followed once.
+pub fn behavioural<'a>(cohorts: impl Iterator<Item = (i64, &'a Criteria)> + Clone) -> HashSet<i64> {
+    let own = cohorts.clone().filter(|(_, criteria)| criteria.has_events).map(|(id, _)| id);
+    reached_by(&readers(cohorts), own.collect()).into_iter().collect()
+}
+
+/// For each cohort, those that refer to it.
+fn readers<'a>(cohorts: impl Iterator<Item = (i64, &'a Criteria)>) -> HashMap<i64, Vec<i64>> {
+    let mut readers: HashMap<i64, Vec<i64>> = HashMap::new();
+    for (id, criteria) in cohorts {
+        for read in &criteria.cohorts {
+            readers.entry(*read).or_default().push(id);
+        }
+    }
+    readers
+}
+
+/// `start`, and all that refer to any of it, directly or through others.
+fn reached_by(readers: &HashMap<i64, Vec<i64>>, start: Vec<i64>) -> Vec<i64> {
+    let mut seen: HashSet<i64> = start.iter().copied().collect();
+    let mut reached = start;
+    let mut next = 0;
+    while let Some(read) = reached.get(next) {
+        next += 1;
+        let more = readers.get(read).into_iter().flatten().copied();
+        let more: Vec<i64> = more.filter(|id| seen.insert(*id)).collect();
+        reached.extend(more);
+    }
+    reached
 }
 
 /// Nothing in a list of members refers to anything.
@@ -196,6 +221,23 @@ mod tests {
         assert!(others.is_behavioural(&cohort(5, &[1])));
         assert!(!others.is_behavioural(&cohort(5, &[])));
         assert!(!others.is_behavioural(&Cohort { is_static: true, ..cohort(5, &[1]) }));
+    }
+
+    #[test]
+    fn events_are_found_through_any_number_of_references() {
+        let criteria = |cohorts: Vec<i64>, has_events| Criteria { cohorts, has_events };
+        let cohorts = [
+            (1, criteria(vec![2], false)),
+            (2, criteria(vec![3, 1], false)),
+            (3, criteria(vec![], true)),
+            (4, criteria(vec![5], false)),
+        ];
+        let found = behavioural(cohorts.iter().map(|(id, criteria)| (*id, criteria)));
+        assert_eq!(found, HashSet::from([1, 2, 3]));
+        // A chain as long as this is neither followed anew from each link nor by recursion.
+        let chain: Vec<_> =
+            (0..200_000).map(|id| (id, criteria(vec![id + 1], id == 199_999))).collect();
+        assert_eq!(behavioural(chain.iter().map(|(id, c)| (*id, c))).len(), 200_000);
     }
 
     #[test]

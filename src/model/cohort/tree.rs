@@ -11,12 +11,13 @@ use crate::model::{
     error::{Error, Result},
     fields,
     filters::{self, Grammar, MAX_BYTES},
-    json::{Object, canonical, type_name},
+    json::{Object, canonical, has_nul, type_name},
 };
 
 /// How deep groups may nest; the whole then stays within the nesting that a request may have.
 const DEEPEST: usize = 14;
-/// Each compiled pattern stays in the memory of every replica (architecture 9).
+/// The most patterns, their look-arounds and back-references included: what each is compiled to stays
+/// in the memory of every replica (architecture 9).
 const MOST_PATTERNS: usize = 100;
 /// How many cohorts one may refer to.
 const MOST_REFERENCES: usize = 1_000;
@@ -28,9 +29,11 @@ const MOST_REFERENCES: usize = 1_000;
 /// `attr: filters` with the first thing that is wrong.
 pub fn accept(sent: &Value, grammar: &Grammar) -> Result<Value> {
     let mut filters = fields::object("filters", sent)?.clone();
-    if fields::any("filters", sent).is_err() {
+    if has_nul(sent) {
         return Err(refuse("Null characters are not allowed."));
     }
+    // What follows takes as long as there is text, and changes no size.
+    check_size(sent)?;
     let mut check = Check { grammar, patterns: 0, references: 0 };
     let is_older = filters.contains_key("groups");
     match filters.get_mut("properties") {
@@ -39,8 +42,10 @@ pub fn accept(sent: &Value, grammar: &Grammar) -> Result<Value> {
         None => return Err(wrong_type("properties", "an object", &Value::Null)),
     }
     let filters = Value::Object(filters);
-    check_size(&filters)?;
-    Ok(filters)
+    match (grammar.is_cohort)(&filters) {
+        true => Ok(filters),
+        false => Err(refuse("Cohort filters cannot be evaluated.")),
+    }
 }
 
 fn check_size(filters: &Value) -> Result<()> {
@@ -185,7 +190,7 @@ impl Check<'_> {
     }
 
     fn pattern(&mut self, value: &Value, path: &str) -> Result<()> {
-        self.patterns += 1;
+        self.patterns += value.as_str().map_or(1, filters::pattern_parts);
         if self.patterns > MOST_PATTERNS {
             let detail = format!("A cohort may hold at most {MOST_PATTERNS} regex patterns.");
             return Err(refuse(detail));

@@ -29,18 +29,22 @@ pub struct CohortWrite {
     pub is_typed: bool,
 }
 
+/// The filters of a wanted cohort as they are stored, or why they are refused; `None` if there are none.
+pub type Tree = Option<Result<Value>>;
+
 impl CohortWrite {
-    /// The cohort that a creation asks for; its number is still 0.
+    /// Checks the sent filters, as far as that needs no other cohort and no lock.
+    #[must_use]
+    pub fn tree(&self, grammar: &Grammar) -> Tree {
+        self.body.get("filters").map(|sent| tree::accept(sent, grammar))
+    }
+
+    /// The cohort that a creation asks for; its number is still 0. `tree` is what [`Self::tree`] returned.
     ///
     /// # Errors
     ///
     /// The first wrong field, with its stock message.
-    pub fn created(
-        &self,
-        project_id: i64,
-        grammar: &Grammar,
-        now: DateTime<Utc>,
-    ) -> Result<Cohort> {
+    pub fn created(&self, project_id: i64, tree: Tree, now: DateTime<Utc>) -> Result<Cohort> {
         let fresh = Cohort {
             id: 0,
             project_id,
@@ -52,7 +56,7 @@ impl CohortWrite {
             deleted: false,
             created_at: now,
         };
-        let cohort = self.applied(&fresh, grammar)?;
+        let cohort = self.applied(&fresh, tree)?;
         Ok(Cohort { count: cohort.is_static.then_some(0), deleted: false, ..cohort })
     }
 
@@ -61,7 +65,7 @@ impl CohortWrite {
     /// # Errors
     ///
     /// As [`CohortWrite::created`].
-    pub fn applied(&self, before: &Cohort, grammar: &Grammar) -> Result<Cohort> {
+    pub fn applied(&self, before: &Cohort, tree: Tree) -> Result<Cohort> {
         let is_new = self.method == Method::Create;
         let name = match self.body.get("name") {
             Some(name) => fields::short_text("name", name, MAX_NAME_LENGTH)?,
@@ -76,7 +80,7 @@ impl CohortWrite {
             let detail = "A cohort cannot change between static and dynamic.";
             return Err(Error::field("is_static", "invalid_input", detail));
         }
-        let filters = self.filters(before, is_static, grammar)?;
+        let filters = self.filters(before, is_static, tree)?;
         let deleted = self.body.get("deleted").map(|v| fields::boolean("deleted", v));
         Ok(Cohort {
             name,
@@ -88,7 +92,7 @@ impl CohortWrite {
         })
     }
 
-    fn filters(&self, before: &Cohort, is_static: bool, grammar: &Grammar) -> Result<Value> {
+    fn filters(&self, before: &Cohort, is_static: bool, tree: Tree) -> Result<Value> {
         let sent = self.body.get("filters");
         if is_static {
             return match sent {
@@ -100,11 +104,11 @@ impl CohortWrite {
                 }
             };
         }
-        match sent {
+        match tree {
             None if self.method == Method::Patch => Ok(before.filters.clone()),
             None => Err(fields::required("filters")),
-            Some(sent) => {
-                let wanted = tree::accept(sent, grammar)?;
+            Some(wanted) => {
+                let wanted = wanted?;
                 let is_echo = self.is_typed && same_double(&wanted, &before.filters);
                 Ok(if is_echo { before.filters.clone() } else { wanted })
             }
@@ -116,7 +120,8 @@ impl CohortWrite {
 mod tests {
     use super::*;
 
-    const GRAMMAR: Grammar = Grammar { is_date: |_| true, is_version: |_| true };
+    const GRAMMAR: Grammar =
+        Grammar { is_date: |_| true, is_version: |_| true, problem: |_| None, is_cohort: |_| true };
 
     fn write(method: Method, body: Value) -> CohortWrite {
         let body = body.as_object().expect("an object").clone();
@@ -124,7 +129,8 @@ mod tests {
     }
 
     fn created(body: Value) -> Result<Cohort> {
-        write(Method::Create, body).created(1, &GRAMMAR, DateTime::UNIX_EPOCH)
+        let wanted = write(Method::Create, body);
+        wanted.created(1, wanted.tree(&GRAMMAR), DateTime::UNIX_EPOCH)
     }
 
     fn tree() -> Value {
@@ -166,13 +172,14 @@ mod tests {
     #[test]
     fn an_update_keeps_what_it_does_not_mention() {
         let before = created(json!({"name": "x", "description": "d", "filters": tree()})).unwrap();
-        let patched = |body| write(Method::Patch, body).applied(&before, &GRAMMAR);
+        let applied = |wanted: CohortWrite| wanted.applied(&before, wanted.tree(&GRAMMAR));
+        let patched = |body| applied(write(Method::Patch, body));
         assert_eq!(patched(json!({})).unwrap(), before);
         assert!(patched(json!({"deleted": true})).unwrap().deleted);
         assert_eq!(patched(json!({"is_static": false})).unwrap(), before);
         let error = patched(json!({"is_static": true})).unwrap_err();
         assert_eq!(error.attr.as_deref(), Some("is_static"));
-        let put = write(Method::Put, json!({"name": "y"})).applied(&before, &GRAMMAR).unwrap_err();
+        let put = applied(write(Method::Put, json!({"name": "y"}))).unwrap_err();
         assert_eq!(put.attr.as_deref(), Some("filters"));
     }
 
@@ -183,7 +190,7 @@ mod tests {
         let before = created(json!({"name": "x", "filters": spelled})).unwrap();
         let echo =
             CohortWrite { is_typed: true, ..write(Method::Patch, json!({"filters": tree()})) };
-        let after = echo.applied(&before, &GRAMMAR).unwrap();
+        let after = echo.applied(&before, echo.tree(&GRAMMAR)).unwrap();
         assert_eq!(after.filters.to_string(), before.filters.to_string());
         assert!(after.filters.to_string().contains("1.50"));
     }

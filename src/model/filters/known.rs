@@ -11,6 +11,10 @@ pub struct Grammar {
     pub is_date: fn(&Value) -> bool,
     /// Whether a `semver_*` operator can read a value.
     pub is_version: fn(&Value) -> bool,
+    /// Why the filters of a flag cannot be evaluated; `None` if they can.
+    pub problem: fn(&Value) -> Option<&'static str>,
+    /// Whether the filters of a dynamic cohort can be evaluated.
+    pub is_cohort: fn(&Value) -> bool,
 }
 
 /// A flag that filters refer to.
@@ -77,15 +81,10 @@ impl References {
     /// Reads them off filters of any shape; what is no reference is passed over.
     #[must_use]
     pub fn of(filters: &Value) -> Self {
-        let list = |value: &Value, key: &str| {
-            value.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
-        };
         let mut references = Self::default();
-        for group in list(filters, "groups") {
-            for property in list(&group, "properties") {
-                references.add(&property);
-            }
-        }
+        let groups = filters.get("groups").and_then(Value::as_array).into_iter().flatten();
+        let properties = groups.filter_map(|group| group.get("properties")?.as_array()).flatten();
+        properties.for_each(|property| references.add(property));
         references.flags.sort_unstable();
         references.flags.dedup();
         references.cohorts.sort_unstable();

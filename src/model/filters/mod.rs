@@ -3,25 +3,30 @@
 //! (management-api 3.4 and 3.5).
 //!
 //! [`accept`] is the one way in. It refuses with the first failing check of
-//! 3.5, and answers the normalised value.
+//! 3.5, and answers the normalised value. What needs no project is computed
+//! before, by [`PreparedFilters::new`].
 
 mod conditions;
+mod definition;
 mod dependencies;
 mod known;
 mod meaning;
+mod membership;
 mod normalise;
 mod operators;
 mod pattern;
 mod payloads;
+mod prepared;
 mod properties;
 mod variants;
 
 use serde_json::{Value, json};
 
 use super::{
+    decoration::same_undecorated,
     error::{Error, Result},
     fields,
-    json::{Object, canonical, type_name},
+    json::{Object, has_nul, type_name},
 };
 
 pub(super) use known::number;
@@ -30,7 +35,8 @@ pub use meaning::same_meaning;
 pub(super) use normalise::alias;
 pub use operators::{behavioural_cohort, cohort_does_not_exist};
 pub(super) use operators::{check_value, person_operator, shown};
-pub(super) use pattern::compiles as is_pattern;
+pub(super) use pattern::{compiles as is_pattern, parts as pattern_parts};
+pub use prepared::PreparedFilters;
 
 /// The largest normalised value that is stored, as compact JSON in UTF-8 bytes.
 pub const MAX_BYTES: usize = 512 * 1024;
@@ -48,22 +54,46 @@ pub struct Context<'a> {
     pub known: &'a Known,
 }
 
-/// Checks a value and normalises it.
+impl Context<'_> {
+    /// Whether conditions without a share get one of 100 %: a new remote configuration is for everybody.
+    #[must_use]
+    pub fn fills_rollout(self) -> bool {
+        self.creating && self.is_remote_configuration
+    }
+}
+
+/// Checks a value, and returns it as it is stored.
+///
+/// `prepared` is what [`PreparedFilters::new`] made of the same value.
 ///
 /// # Errors
 ///
-/// `attr: filters` with the message of the first check that fails.
-pub fn accept(sent: &Value, context: Context<'_>) -> Result<Value> {
+/// `attr: filters` with the message of the first check that fails. The size comes first: what is
+/// too large is not worth judging.
+pub fn accept(sent: &Value, prepared: &PreparedFilters, context: Context<'_>) -> Result<Value> {
     let mut filters = fields::object("filters", sent)?.clone();
-    if fields::any("filters", sent).is_err() {
+    if has_nul(sent) {
         return Err(refuse("Null characters are not allowed."));
     }
+    check_size(prepared.size)?;
     filters.entry("groups").or_insert_with(|| json!([]));
-    check(&filters, context)?;
-    normalise::apply(&mut filters, context);
-    let filters = Value::Object(filters);
-    check_size(&filters)?;
-    Ok(filters)
+    check(&filters, prepared, context)?;
+    let normalized = Value::Object(prepared.normalized.clone());
+    let sound = definition::check(&filters).and_then(|()| evaluable(prepared.problem));
+    // What is stored already may be sent back, so that other fields can still be changed.
+    sound.or_else(|error| match same_undecorated(&normalized, &context.own.filters) {
+        true => Ok(()),
+        false => Err(error),
+    })?;
+    Ok(normalized)
+}
+
+/// Refuses what the parser of evaluation refuses.
+fn evaluable(problem: Option<&str>) -> Result<()> {
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(refuse(format!("Filters cannot be evaluated: {problem}."))),
+    }
 }
 
 /// Checks the shape and the patterns of filters that are evaluated once and never stored.
@@ -73,14 +103,18 @@ pub fn accept(sent: &Value, context: Context<'_>) -> Result<Value> {
 /// `attr: filters` with the message of the first check that fails.
 pub fn check_shape(filters: &Object) -> Result<()> {
     conditions::check(filters, false)?;
-    properties::check_patterns(&properties::groups(filters)?, &Own::nobody())
+    let groups = properties::groups(filters)?;
+    properties::check_pattern_count(&groups)?;
+    properties::check_patterns(&groups, |pattern| !pattern::compiles(pattern), &Own::nobody())
 }
 
 /// Checks 2–30, in their order.
-fn check(filters: &Object, context: Context<'_>) -> Result<()> {
+fn check(filters: &Object, prepared: &PreparedFilters, context: Context<'_>) -> Result<()> {
     conditions::check(filters, context.creating)?;
     let groups = properties::groups(filters)?;
-    properties::check_patterns(&groups, context.own)?;
+    properties::check_pattern_count(&groups)?;
+    let is_invalid = |pattern: &str| prepared.invalid_patterns.contains(pattern);
+    properties::check_patterns(&groups, is_invalid, context.own)?;
     variants::check_percentages(filters)?;
     properties::check_early_access(&groups, context.own)?;
     properties::check_types(&groups)?;
@@ -96,13 +130,12 @@ pub fn initial(context: Context<'_>) -> Value {
     let mut filters = Object::new();
     filters.insert("groups".into(), json!([]));
     if context.is_remote_configuration {
-        normalise::apply(&mut filters, context);
+        normalise::apply(&mut filters, context.fills_rollout());
     }
     Value::Object(filters)
 }
 
-fn check_size(filters: &Value) -> Result<()> {
-    let size = canonical(filters).len();
+fn check_size(size: usize) -> Result<()> {
     if size <= MAX_BYTES {
         return Ok(());
     }

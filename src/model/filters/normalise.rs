@@ -3,13 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::model::json::Object;
 
 const AGGREGATION: &str = "aggregation_group_type_index";
 
-pub(super) fn apply(filters: &mut Object, context: Context<'_>) {
-    if context.creating && context.is_remote_configuration {
+pub(super) fn apply(filters: &mut Object, fills_rollout: bool) {
+    if fills_rollout {
         full_rollout(filters);
     }
     aggregation(filters);

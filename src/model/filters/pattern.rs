@@ -16,6 +16,18 @@ pub(in crate::model) fn compiles(pattern: &str) -> bool {
     RegexBuilder::new(&translated).delegate_size_limit(MOST_BYTES).build().is_ok()
 }
 
+/// How many expressions a pattern is compiled to, at most: one, and another for each look-around and
+/// back-reference. Each may be as large as [`MOST_BYTES`], so it is these that are counted.
+pub(in crate::model) fn parts(pattern: &str) -> usize {
+    const GROUPS: [&str; 6] = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?("];
+    let groups: usize = GROUPS.iter().map(|opening| pattern.matches(opening).count()).sum();
+    let is_reference = |pair: &&[u8]| matches!(pair, [b'\\', b'1'..=b'9' | b'k' | b'g']);
+    let references = pattern.as_bytes().windows(2).filter(is_reference).count();
+    let named = pattern.matches("(?P=").count();
+    let possessive = ["*+", "++", "?+", "}+"].iter().map(|end| pattern.matches(end).count());
+    1 + groups + references + named + possessive.sum::<usize>()
+}
+
 /// The pattern in our engine's dialect; `None` when Python refuses what ours would take.
 fn translated(pattern: &str) -> Option<String> {
     let mut out = String::with_capacity(pattern.len());
@@ -175,6 +187,23 @@ mod tests {
         for pattern in refused {
             assert!(!compiles(pattern), "{pattern}");
         }
+    }
+
+    #[test]
+    fn what_is_compiled_by_itself_is_counted() {
+        let cases = [
+            ("", 1),
+            ("^a.*b$", 1),
+            ("(?:a|b)(?P<n>c)", 1),
+            ("(?=a)b(?!c)", 3),
+            (r"(?<=a)(?<!b)(?>c)", 4),
+            (r"(a)\1(?P=n)\d", 3),
+            ("a++b*+", 3),
+        ];
+        for (pattern, count) in cases {
+            assert_eq!(parts(pattern), count, "{pattern}");
+        }
+        assert_eq!(parts(&r"(?=\w{8})".repeat(50_000)), 50_001);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{refuse, variants};
+use super::{membership::first_unknown, refuse, variants};
 use crate::model::{
     error::Result,
     json::{self, Limits, MAX_PARSER_DEPTH, Object},
@@ -34,11 +34,8 @@ fn owners(filters: &Object, payloads: &Object) -> Result<()> {
             false => Err(refuse("Payload keys must be 'true' for boolean flags")),
         };
     }
-    let known = |key: &String| {
-        variants.iter().any(|variant| variant.get("key").and_then(Value::as_str) == Some(key))
-    };
-    match payloads.keys().all(known) {
-        true => Ok(()),
-        false => Err(refuse("Payload keys must match a variant key for multivariate flags")),
+    match first_unknown(payloads.keys().map(String::as_str), variants::keys(&variants)) {
+        None => Ok(()),
+        Some(_) => Err(refuse("Payload keys must match a variant key for multivariate flags")),
     }
 }

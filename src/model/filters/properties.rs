@@ -1,6 +1,8 @@
 //! Checks 8 and 10–14 of management-api 3.5: patterns, and which properties go
 //! with which aggregation.
 
+use std::{cell::LazyCell, collections::HashSet};
+
 use serde_json::Value;
 
 use super::{known::Own, objects, pattern, refuse};
@@ -29,21 +31,44 @@ pub(super) fn groups(filters: &Object) -> Result<Vec<Group<'_>>> {
     Ok(read)
 }
 
-/// Each compiled pattern stays in the memory of every replica (architecture 9).
-const MOST_PATTERNS: usize = 100;
+/// The most patterns of a flag, their look-arounds and back-references included: what each is
+/// compiled to stays in the memory of every replica (architecture 9).
+const MAX_PATTERNS: usize = 100;
+
+/// Whether these patterns are few enough to be compiled.
+pub(super) fn are_few<'a>(patterns: impl Iterator<Item = &'a str>) -> bool {
+    patterns.map(pattern::parts).sum::<usize>() <= MAX_PATTERNS
+}
+
+/// The patterns of filters of any shape.
+pub(super) fn patterns(filters: &Value) -> impl Iterator<Item = &str> {
+    let groups = filters.get("groups").and_then(Value::as_array).into_iter().flatten();
+    let properties = groups.filter_map(|group| group.get("properties")?.as_array()).flatten();
+    properties.filter_map(|property| pattern_of(property.as_object()?))
+}
+
+/// Refuses more than [`MAX_PATTERNS`], before any is compiled.
+pub(super) fn check_pattern_count(groups: &[Group<'_>]) -> Result<()> {
+    let patterns = groups.iter().flat_map(|group| &group.properties).filter_map(|p| pattern_of(p));
+    match are_few(patterns) {
+        true => Ok(()),
+        false => {
+            Err(refuse(format!("A feature flag may hold at most {MAX_PATTERNS} regex patterns.")))
+        }
+    }
+}
 
 /// Check 8. A pattern that the flag holds already may stay, broken as it is.
-pub(super) fn check_patterns(groups: &[Group<'_>], own: &Own) -> Result<()> {
-    let patterns = groups.iter().flat_map(|group| &group.properties).filter_map(|p| pattern_of(p));
-    if patterns.count() > MOST_PATTERNS {
-        return Err(refuse(format!(
-            "A feature flag may hold at most {MOST_PATTERNS} regex patterns."
-        )));
-    }
+pub(super) fn check_patterns(
+    groups: &[Group<'_>],
+    is_invalid: impl Fn(&str) -> bool,
+    own: &Own,
+) -> Result<()> {
+    let stored = LazyCell::new(|| patterns(&own.filters).collect::<HashSet<&str>>());
     for (i, group) in groups.iter().enumerate() {
         for (j, property) in group.properties.iter().enumerate() {
             let Some(pattern) = pattern_of(property) else { continue };
-            if !pattern::compiles(pattern) && !is_stored(pattern, own) {
+            if is_invalid(pattern) && !stored.contains(pattern) {
                 return Err(refuse(format!(
                     "groups[{i}].properties[{j}].value: invalid regex pattern"
                 )));
@@ -58,12 +83,6 @@ fn pattern_of(property: &Object) -> Option<&str> {
         "regex" | "not_regex" => property.get("value")?.as_str(),
         _ => None,
     }
-}
-
-fn is_stored(pattern: &str, own: &Own) -> bool {
-    let stored =
-        own.filters.as_object().and_then(|filters| groups(filters).ok()).unwrap_or_default();
-    stored.iter().flat_map(|group| &group.properties).any(|p| pattern_of(p) == Some(pattern))
 }
 
 /// Check 10.

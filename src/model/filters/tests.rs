@@ -28,6 +28,8 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
                 value.as_str().is_some_and(|text| text.starts_with("-") || text.starts_with("20"))
             },
             is_version: |value| value.as_str().is_some_and(|text| text.starts_with('1')),
+            problem: |_| None,
+            is_cohort: |_| true,
         },
     }
 });
@@ -36,12 +38,17 @@ fn context(creating: bool, is_remote_configuration: bool) -> Context<'static> {
     Context { creating, is_remote_configuration, own: &OWN, known: &KNOWN }
 }
 
+fn accepted(sent: &Value, context: Context<'_>) -> Result<Value> {
+    let prepared = PreparedFilters::new(sent, context.fills_rollout(), &context.known.grammar);
+    accept(sent, &prepared, context)
+}
+
 fn update(sent: &Value) -> Result<Value> {
-    accept(sent, context(false, false))
+    accepted(sent, context(false, false))
 }
 
 fn create(sent: &Value) -> Result<Value> {
-    accept(sent, context(true, false))
+    accepted(sent, context(true, false))
 }
 
 fn refusal(outcome: Result<Value>) -> Error {
@@ -220,7 +227,7 @@ fn a_new_remote_configuration_is_for_everybody() {
     let group = json!({"properties": [], "rollout_percentage": 100, "variant": null, "aggregation_group_type_index": null});
     assert_eq!(initial(context)["groups"], json!([group]));
     let sent = json!({"groups": [{"rollout_percentage": 0}, {"rollout_percentage": 30}]});
-    let stored = accept(&sent, context).unwrap();
+    let stored = accepted(&sent, context).unwrap();
     assert_eq!(stored["groups"][0]["rollout_percentage"], 100);
     assert_eq!(stored["groups"][1]["rollout_percentage"], 30);
 }
@@ -368,6 +375,6 @@ fn early_access_knows_no_groups() {
     let own = Own { has_early_access: true, ..OWN.clone() };
     let context = Context { own: &own, ..context(false, false) };
     let sent = json!({"groups": [{"aggregation_group_type_index": 0, "properties": []}]});
-    let detail = refusal(accept(&sent, context)).detail.clone();
+    let detail = refusal(accepted(&sent, context)).detail.clone();
     assert!(detail.starts_with("Cannot use group aggregation in any condition set"), "{detail}");
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::{objects, percentage, refuse};
+use super::{membership::first_unknown, objects, percentage, refuse};
 use crate::model::{
     error::Result,
     json::{Object, type_name},
@@ -60,13 +60,15 @@ fn share(variant: &Object) -> Option<Decimal> {
 }
 
 fn overrides(filters: &Object, variants: &[&Object]) -> Result<()> {
-    let known = |name: &str| {
-        variants.iter().any(|variant| variant.get("key").and_then(Value::as_str) == Some(name))
-    };
     let groups = objects(filters.get("groups"), "groups")?;
-    let mut chosen = groups.iter().filter_map(|group| group.get("variant")?.as_str());
-    if chosen.all(known) {
-        return Ok(());
+    let chosen = groups.iter().filter_map(|group| group.get("variant")?.as_str());
+    match first_unknown(chosen, keys(variants)) {
+        None => Ok(()),
+        Some(_) => Err(refuse("Filters are not valid (variant override does not exist)")),
     }
-    Err(refuse("Filters are not valid (variant override does not exist)"))
+}
+
+/// The keys of variants.
+pub(super) fn keys<'a>(variants: &[&'a Object]) -> impl Iterator<Item = &'a str> {
+    variants.iter().filter_map(|variant| variant.get("key")?.as_str())
 }

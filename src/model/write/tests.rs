@@ -9,14 +9,19 @@ fn body(value: Value) -> Object {
 }
 
 fn facts(key_taken: bool) -> Facts {
-    let grammar = filters::Grammar { is_date: |_| true, is_version: |_| true };
+    let grammar = filters::Grammar {
+        is_date: |_| true,
+        is_version: |_| true,
+        problem: |_| None,
+        is_cohort: |_| true,
+    };
     let known = Known {
         flags: HashMap::new(),
         dependencies: HashMap::new(),
         cohorts: HashMap::new(),
         grammar,
     };
-    Facts { key_taken, known, dashboards: HashSet::from([3]) }
+    Facts { key_taken, known, dashboards: HashSet::from([3]), prepared: None }
 }
 
 fn write(sent: Value, method: Method) -> Result<FeatureFlag> {

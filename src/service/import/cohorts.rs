@@ -19,6 +19,7 @@ use crate::{
         json::Object,
         write::Method,
     },
+    service::flag_rules::GRAMMAR,
     store::ProjectWrite,
 };
 
@@ -101,7 +102,8 @@ impl<'f> Walk<'f> {
 
     async fn new_cohort(&self, write: &mut ProjectWrite, body: Object) -> Result<Done> {
         let wanted = CohortWrite { body, method: Method::Create, is_typed: false };
-        let made = self.services.created_cohort(self.caller, write, &wanted, self.now).await;
+        let tree = wanted.tree(&GRAMMAR);
+        let made = self.services.created_cohort(self.caller, write, &wanted, tree, self.now).await;
         Ok(refusal(made)?.map(|made| (made.id, Outcome::Created, Vec::new())))
     }
 
@@ -121,7 +123,8 @@ impl<'f> Walk<'f> {
             return Ok(Ok((here.id, Outcome::Kept, vec![differing])));
         }
         let wanted = CohortWrite { body, method: Method::Patch, is_typed: false };
-        let changed = self.services.changed_cohort(write, here, &wanted).await;
+        let tree = wanted.tree(&GRAMMAR);
+        let changed = self.services.changed_cohort(write, here, &wanted, tree).await;
         Ok(refusal(changed)?.map(|after| (after.id, Outcome::Updated, vec![differing])))
     }
 }

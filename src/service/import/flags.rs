@@ -18,7 +18,6 @@ use crate::{
             report::{Kind, Outcome},
         },
         json::Object,
-        write::{Method, Typed},
     },
     service::flags::Update,
     store::ProjectWrite,
@@ -104,7 +103,7 @@ impl Walk<'_> {
             body.insert("active".into(), true.into());
             body.shift_remove("archived");
         }
-        let made = self.services.created(self.caller, write, &body, self.now).await;
+        let made = self.services.created(self.caller, write, &body, None, self.now).await;
         let made = match refusal(made)? {
             Ok(made) => made,
             Err(why) => return Ok(Err(why)),
@@ -154,7 +153,7 @@ impl Walk<'_> {
     /// Changes a flag that this import made, which no rule stands against.
     async fn update(&self, write: &mut ProjectWrite, id: i64, body: Object) -> Result<()> {
         let Some(before) = write.lock_flag(id).await? else { return Ok(()) };
-        let update = Update { id, body, method: Method::Patch, typed: Typed::default() };
+        let update = Update::patch(id, body);
         self.services.changed(self.caller, write, before, update, self.now).await.map(drop)
     }
 
@@ -164,8 +163,7 @@ impl Walk<'_> {
         before: FeatureFlag,
         body: Object,
     ) -> Result<Result<(), String>> {
-        let (id, method, typed) = (before.id, Method::Patch, Typed::default());
-        let update = Update { id, body, method, typed };
+        let update = Update::patch(before.id, body);
         let changed = self.services.changed(self.caller, write, before, update, self.now).await;
         Ok(refusal(changed)?.map(drop))
     }

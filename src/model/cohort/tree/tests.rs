@@ -5,6 +5,8 @@ use super::*;
 const GRAMMAR: Grammar = Grammar {
     is_date: |value| value == "2026-01-01" || value == "-7d",
     is_version: |value| value == "1.2.3",
+    problem: |_| None,
+    is_cohort: |_| true,
 };
 
 fn outcome(filters: &Value) -> Option<String> {
