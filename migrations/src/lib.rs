@@ -28,6 +28,7 @@ mod m20261123_000011_property_times;
 mod m20261123_000013_directory;
 mod m20261123_000016_activity_by_user;
 mod m20261123_000017_usage_indexes;
+mod m20261201_000028_strict_writes;
 mod shapes;
 
 /// Takes a database to the newest schema, and back.
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000013_directory::Migration),
             Box::new(m20261123_000016_activity_by_user::Migration),
             Box::new(m20261123_000017_usage_indexes::Migration),
+            Box::new(m20261201_000028_strict_writes::Migration),
         ]
     }
 }

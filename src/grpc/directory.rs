@@ -3,7 +3,7 @@
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
-use super::{Grpc, caller, project};
+use super::{Grpc, caller, project, strictness};
 use crate::{
     model::{json::Object, person::PersonFilter},
     service::{page::Wanted, persons::Turn},
@@ -81,11 +81,14 @@ impl DirectoryService for Grpc {
         &self,
         request: Request<CreateCohortRequest>,
     ) -> Result<Response<CreateCohortResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, strictness) = (caller(&request)?, strictness(&request)?);
         let CreateCohortRequest { project_id, cohort } = request.into_inner();
         let wanted = convert::created_cohort(cohort)?;
-        let cohort = self.0.create_cohort(&caller, &project(&project_id)?, &wanted).await?;
-        Ok(Response::new(CreateCohortResponse { cohort: Some(convert::cohort(cohort)) }))
+        let project = project(&project_id)?;
+        let made = self.0.create_cohort(&caller, &project, &wanted, strictness).await?;
+        let cohort = Some(convert::cohort(made.value));
+        let warnings = convert::warnings(made.warnings);
+        Ok(Response::new(CreateCohortResponse { cohort, warnings }))
     }
 
     async fn get_cohort(
@@ -102,12 +105,14 @@ impl DirectoryService for Grpc {
         &self,
         request: Request<UpdateCohortRequest>,
     ) -> Result<Response<UpdateCohortResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, strictness) = (caller(&request)?, strictness(&request)?);
         let request = request.into_inner();
         let wanted = convert::updated_cohort(request.cohort, request.update_mask)?;
-        let project = project(&request.project_id)?;
-        let cohort = self.0.update_cohort(&caller, &project, request.cohort_id, &wanted).await?;
-        Ok(Response::new(UpdateCohortResponse { cohort: Some(convert::cohort(cohort)) }))
+        let (project, id) = (project(&request.project_id)?, request.cohort_id);
+        let done = self.0.update_cohort(&caller, &project, id, &wanted, strictness).await?;
+        let cohort = Some(convert::cohort(done.value));
+        let warnings = convert::warnings(done.warnings);
+        Ok(Response::new(UpdateCohortResponse { cohort, warnings }))
     }
 
     async fn add_cohort_members(

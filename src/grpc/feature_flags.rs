@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Answer, Grpc, activity, bulk, caller, definitions::local_evaluation, project, reasons,
-    test_evaluation, versions,
+    strictness, test_evaluation, versions,
 };
 use crate::{
     model::{caller::Caller, usage_range::Dates},
@@ -80,13 +80,14 @@ impl FeatureFlagService for Grpc {
         &self,
         request: Request<CreateFeatureFlagRequest>,
     ) -> Result<Response<CreateFeatureFlagResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, strictness) = (caller(&request)?, strictness(&request)?);
         let request = request.into_inner();
         let project = project(&request.project_id)?;
         let input = convert::created(request.feature_flag)?;
-        let flag = self.0.create_flag(&caller, &project, &input.body).await?;
-        let feature_flag = Some(convert::flag(flag));
-        Ok(Response::new(CreateFeatureFlagResponse { feature_flag }))
+        let made = self.0.create_flag(&caller, &project, &input.body, strictness).await?;
+        let feature_flag = Some(convert::flag(made.value));
+        let warnings = convert::warnings(made.warnings);
+        Ok(Response::new(CreateFeatureFlagResponse { feature_flag, warnings }))
     }
 
     async fn get_feature_flag(
@@ -104,15 +105,16 @@ impl FeatureFlagService for Grpc {
         &self,
         request: Request<UpdateFeatureFlagRequest>,
     ) -> Result<Response<UpdateFeatureFlagResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, strictness) = (caller(&request)?, strictness(&request)?);
         let request = request.into_inner();
         let project = project(&request.project_id)?;
         let input = convert::updated(request.feature_flag, request.update_mask)?;
         let convert::FlagInput { body, typed, method } = input;
         let update = Update { method, typed, ..Update::patch(request.id, body) };
-        let flag = self.0.update_flag(&caller, &project, update).await?;
-        let feature_flag = Some(convert::flag(flag));
-        Ok(Response::new(UpdateFeatureFlagResponse { feature_flag }))
+        let done = self.0.update_flag(&caller, &project, update, strictness).await?;
+        let feature_flag = Some(convert::flag(done.value));
+        let warnings = convert::warnings(done.warnings);
+        Ok(Response::new(UpdateFeatureFlagResponse { feature_flag, warnings }))
     }
 
     async fn delete_feature_flag(

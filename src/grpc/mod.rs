@@ -41,6 +41,7 @@ use crate::{
         caller::Caller,
         error::{Error, Result},
         project::ProjectRef,
+        unknown_fields::Strictness,
     },
     service::Services,
     wire::{
@@ -141,6 +142,13 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
     let identity = request.extensions().get::<Identity>().cloned().unwrap_or_default();
     Ok(identity.caller()?)
+}
+
+/// What a write does about unknown fields, by the metadata of the request.
+fn strictness<T>(request: &Request<T>) -> Result<Strictness> {
+    let value = request.metadata().get(Strictness::HEADER);
+    // What is no text is neither true nor false.
+    Strictness::parse(value.map(|value| value.to_str().unwrap_or_default()))
 }
 
 fn project(id: &str) -> Result<ProjectRef> {

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Grpc, caller, project};
+use super::{Grpc, caller, project, strictness};
 use crate::{
     model::error::Result as Checked,
     service::{
@@ -68,12 +68,13 @@ impl ProjectService for Grpc {
         &self,
         request: Request<UpdateProjectRequest>,
     ) -> Result<Response<UpdateProjectResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, strictness) = (caller(&request)?, strictness(&request)?);
         let request = request.into_inner();
         let body = convert::project_body(request.project, request.update_mask)?;
         let project = project(&request.project_id)?;
-        let project = self.0.update_project(&caller, &project, &body).await?;
-        Ok(Response::new(UpdateProjectResponse { project: Some(convert::project(project)) }))
+        // A message has no place for fields that it does not name, so there are no warnings.
+        let done = self.0.update_project(&caller, &project, &body, strictness).await?;
+        Ok(Response::new(UpdateProjectResponse { project: Some(convert::project(done.value)) }))
     }
 
     async fn create_api_key(

@@ -39,5 +39,6 @@ pub mod shown;
 pub mod sketch;
 pub mod status;
 pub mod test_evaluation;
+pub mod unknown_fields;
 pub mod usage_range;
 pub mod write;

@@ -23,6 +23,8 @@ pub struct Project {
     pub feature_flag_limit: i64,
     /// Whether new flags must name an evaluation context.
     pub require_evaluation_contexts: bool,
+    /// Whether writes with unknown fields are refused, unless the request says otherwise.
+    pub strict_writes: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// Raised by every change to what evaluation reads.
@@ -46,6 +48,7 @@ impl Project {
             property_matching_version: 1,
             feature_flag_limit: 2000,
             require_evaluation_contexts: false,
+            strict_writes: false,
             created_at: now,
             revision: 0,
             flag_count: 0,
@@ -131,6 +134,10 @@ pub mod settings {
             require_evaluation_contexts: match field("require_evaluation_contexts") {
                 Some(value) => fields::boolean("require_evaluation_contexts", value)?,
                 None => current.require_evaluation_contexts,
+            },
+            strict_writes: match field("strict_writes") {
+                Some(value) => fields::boolean("strict_writes", value)?,
+                None => current.strict_writes,
             },
             ..current.clone()
         })

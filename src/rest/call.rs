@@ -17,6 +17,7 @@ use crate::{
         error::{Error, Result},
         json::Object,
         project::ProjectRef,
+        unknown_fields::{Strictness, Warning},
     },
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Call {
     pub(super) base: Base,
     /// Whether what is sent back is looked at by a person, as far as `Accept` tells.
     pub(super) wants_page: bool,
+    strictness: Result<Strictness>,
+    wants_warnings: bool,
     identity: Identity,
     path: HashMap<String, String>,
     query: Vec<(String, String)>,
@@ -96,7 +99,20 @@ impl Call {
         };
         let query = query(&parts.uri);
         let wants_page = wants_page(&parts.headers);
-        Ok(Self { method: parts.method, base, wants_page, identity, path, query, body })
+        let strictness = strictness(&parts.headers);
+        let wants_warnings = wants_warnings(&parts.headers);
+        let method = parts.method;
+        Ok(Self {
+            method,
+            base,
+            wants_page,
+            strictness,
+            wants_warnings,
+            identity,
+            path,
+            query,
+            body,
+        })
     }
 
     /// Who calls.
@@ -134,6 +150,23 @@ impl Call {
         &self.query
     }
 
+    /// What the write does about unknown fields.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a header that is neither true nor false.
+    pub(super) fn strictness(&self) -> Result<Strictness> {
+        self.strictness.clone()
+    }
+
+    /// Adds the member `warnings` to an answer, if the request asked for it.
+    pub(super) fn with_warnings(&self, mut body: Value, warnings: &[Warning]) -> Value {
+        if self.wants_warnings {
+            body["warnings"] = warnings.iter().map(Warning::to_json).collect();
+        }
+        body
+    }
+
     /// The body as an object; none is the empty one.
     ///
     /// # Errors
@@ -149,6 +182,18 @@ impl Call {
 
 fn query(uri: &Uri) -> Vec<(String, String)> {
     form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+fn strictness(headers: &HeaderMap) -> Result<Strictness> {
+    let value = headers.get(Strictness::HEADER);
+    // What is no text is neither true nor false.
+    Strictness::parse(value.map(|value| value.to_str().unwrap_or_default()))
+}
+
+/// Whether the answer to a write shall list what is odd about it.
+fn wants_warnings(headers: &HeaderMap) -> bool {
+    let value = headers.get("x-flagstaff-warnings").and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }
 
 /// Whether a page is preferred to JSON. Those who say nothing, or take anything, are programs.

@@ -23,8 +23,9 @@ pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
 
 pub(super) async fn create(services: Services, call: Call) -> Result<Reply> {
     let wanted = write(&call, Method::Create)?;
-    let cohort = services.create_cohort(&*call.caller()?, &call.project()?, &wanted).await?;
-    Reply::created(representation::cohort(&cohort))
+    let (caller, strictness) = (call.caller()?, call.strictness()?);
+    let made = services.create_cohort(&caller, &call.project()?, &wanted, strictness).await?;
+    Reply::created(call.with_warnings(representation::cohort(&made.value), &made.warnings))
 }
 
 pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
@@ -36,8 +37,9 @@ pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
 pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
     let (caller, id) = (call.caller()?, call.id("cohort_id")?);
     let wanted = write(&call, Method::Patch)?;
-    let cohort = services.update_cohort(&caller, &call.project()?, id, &wanted).await?;
-    Reply::ok(representation::cohort(&cohort))
+    let strictness = call.strictness()?;
+    let done = services.update_cohort(&caller, &call.project()?, id, &wanted, strictness).await?;
+    Reply::ok(call.with_warnings(representation::cohort(&done.value), &done.warnings))
 }
 
 pub(super) async fn add_members(services: Services, call: Call) -> Result<Reply> {

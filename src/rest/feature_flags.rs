@@ -55,8 +55,9 @@ pub(super) async fn switch(services: Services, call: Call, switch: Switch) -> Re
 }
 
 pub(super) async fn create(services: Services, call: Call) -> Result<Reply> {
-    let flag = services.create_flag(&*call.caller()?, &call.project()?, &call.object()?).await?;
-    Reply::created(flag.to_json())
+    let (caller, strictness) = (call.caller()?, call.strictness()?);
+    let made = services.create_flag(&caller, &call.project()?, &call.object()?, strictness).await?;
+    Reply::created(call.with_warnings(made.value.to_json(), &made.warnings))
 }
 
 pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
@@ -68,6 +69,7 @@ pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
     let method = if call.method == Verb::PUT { Method::Put } else { Method::Patch };
     let caller = call.caller()?;
     let update = Update { method, ..Update::patch(call.id("id")?, call.object()?) };
-    let flag = services.update_flag(&caller, &call.project()?, update).await?;
-    Reply::ok(flag.to_json())
+    let strictness = call.strictness()?;
+    let done = services.update_flag(&caller, &call.project()?, update, strictness).await?;
+    Reply::ok(call.with_warnings(done.value.to_json(), &done.warnings))
 }

@@ -12,7 +12,8 @@ pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {
 }
 
 pub(super) async fn update(services: Services, call: Call) -> Result<Reply> {
-    let project =
-        services.update_project(&*call.caller()?, &call.project()?, &call.object()?).await?;
-    Reply::ok(representation::project(&project))
+    let (caller, strictness) = (call.caller()?, call.strictness()?);
+    let done =
+        services.update_project(&caller, &call.project()?, &call.object()?, strictness).await?;
+    Reply::ok(call.with_warnings(representation::project(&done.value), &done.warnings))
 }

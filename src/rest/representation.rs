@@ -66,6 +66,7 @@ pub(super) fn project(project: &Project) -> Value {
         "property_matching_version": project.property_matching_version,
         "feature_flag_limit": project.feature_flag_limit,
         "require_evaluation_contexts": project.require_evaluation_contexts,
+        "strict_writes": project.strict_writes,
         "created_at": timestamp(project.created_at),
     })
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Services,
+    Services, Written,
     flag_rules::GRAMMAR,
     page::{Page, Wanted},
 };
@@ -18,6 +18,7 @@ use crate::{
         error::{Error, Result},
         filters::behavioural_cohort,
         project::ProjectRef,
+        unknown_fields::{COHORT, Strictness},
     },
     store::ProjectWrite,
 };
@@ -56,14 +57,16 @@ impl Services {
         caller: &Caller,
         project: &ProjectRef,
         wanted: &CohortWrite,
-    ) -> Result<Cohort> {
+        strictness: Strictness,
+    ) -> Result<Written<Cohort>> {
         let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
+        let warnings = strictness.check(&wanted.body, &COHORT, project.strict_writes)?;
         let tree = tree(wanted).await?;
         let mut write = self.begin(project.id).await?;
         let now = self.clock.now();
         let cohort = self.created_cohort(caller, &mut write, wanted, tree, now).await?;
         self.commit(write, now).await?;
-        Ok(cohort)
+        Ok(Written { value: cohort, warnings })
     }
 
     /// Makes a cohort within a change of its project; nothing is written when a rule refuses it.
@@ -93,8 +96,10 @@ impl Services {
         project: &ProjectRef,
         id: i64,
         wanted: &CohortWrite,
-    ) -> Result<Cohort> {
+        strictness: Strictness,
+    ) -> Result<Written<Cohort>> {
         let project = self.open(caller, Scope::COHORT_WRITE, project).await?;
+        let warnings = strictness.check(&wanted.body, &COHORT, project.strict_writes)?;
         let tree = tree(wanted).await?;
         let mut write = self.begin(project.id).await?;
         let before = write.lock_cohort(id).await?.ok_or_else(Error::not_found)?;
@@ -102,7 +107,7 @@ impl Services {
         if after != before {
             self.commit(write, self.clock.now()).await?;
         }
-        Ok(after)
+        Ok(Written { value: after, warnings })
     }
 
     /// Changes a cohort within a change of its project. What changes nothing is not written, nor

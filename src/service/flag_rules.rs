@@ -222,3 +222,6 @@ pub(super) fn check_contexts(
         Some(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

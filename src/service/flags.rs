@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Services, flag_log,
+    Services, Written, flag_log,
     flag_rules::{self, KeyHolder, Transition},
     page::{Page, Wanted},
     usage_dashboard,
@@ -20,6 +20,7 @@ use crate::{
         json::Object,
         project::{Project, ProjectRef},
         shown::{Seen, ShownFlag},
+        unknown_fields::{FLAG, Strictness},
         write::{FlagWrite, Method, Typed},
     },
     store::{ProjectWrite, flag_list::FlagPage},
@@ -124,15 +125,17 @@ impl Services {
         caller: &Caller,
         project: &ProjectRef,
         body: &Object,
-    ) -> Result<ShownFlag> {
+        strictness: Strictness,
+    ) -> Result<Written<ShownFlag>> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
+        let warnings = strictness.check(body, &FLAG, project.strict_writes)?;
         let prepared = flag_rules::prepare(body, Method::Create).await?;
         let mut write = self.begin(project.id).await?;
         // Under the lock, so that rows of the log land in the order of their times.
         let now = self.clock.now();
         let flag = self.created(caller, &mut write, body, prepared, now).await?;
         self.commit(write, now).await?;
-        self.shown(caller, flag, now).await
+        Ok(Written { value: self.shown(caller, flag, now).await?, warnings })
     }
 
     /// Makes a flag within a change of its project; nothing is written when a rule refuses it.
@@ -171,11 +174,14 @@ impl Services {
         caller: &Caller,
         project: &ProjectRef,
         update: Update,
-    ) -> Result<ShownFlag> {
+        strictness: Strictness,
+    ) -> Result<Written<ShownFlag>> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
+        let warnings = strictness.check(&update.body, &FLAG, project.strict_writes)?;
         let prepared = flag_rules::prepare(&update.body, update.method).await?;
         let (write, before) = self.lock_flag(project.id, update.id).await?;
-        self.change(caller, write, before, Update { prepared, ..update }).await
+        let update = Update { prepared, ..update };
+        Ok(Written { value: self.change(caller, write, before, update).await?, warnings })
     }
 
     /// Brings a flag into a state; in it already, nothing is written.

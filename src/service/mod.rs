@@ -50,7 +50,7 @@ pub use watch::Watches;
 use crate::{
     clock::Clock,
     encryption::Encryptor,
-    model::{caller::Caller, error::Result},
+    model::{caller::Caller, error::Result, unknown_fields::Warning},
     snapshot::{Snapshots, lists::Lists},
     store::Store,
 };
@@ -71,6 +71,13 @@ pub struct Means {
     limits: RateLimits,
     pub(crate) usage_seen: UsageSeen,
     watches: Watches,
+}
+
+/// What a write resulted in, and what was odd about it.
+#[derive(Debug)]
+pub(crate) struct Written<T> {
+    pub(crate) value: T,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl Deref for Services {

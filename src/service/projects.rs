@@ -5,7 +5,7 @@
 //! would make one that it does not open.
 
 use super::{
-    Services,
+    Services, Written,
     page::{Page, Wanted},
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
         error::{Error, Result},
         json::Object,
         project::{Project, ProjectRef, settings},
+        unknown_fields::{PROJECT, Strictness},
     },
     store::{keys, projects},
 };
@@ -101,13 +102,15 @@ impl Services {
         caller: &Caller,
         project: &ProjectRef,
         body: &Object,
-    ) -> Result<Project> {
+        strictness: Strictness,
+    ) -> Result<Written<Project>> {
         let opened = self.open(caller, Scope::PROJECT_WRITE, project).await?;
+        let warnings = strictness.check(body, &PROJECT, opened.strict_writes)?;
         let mut write = self.begin(opened.id).await?;
         let wanted = settings::apply(body, &write.project)?;
         write.update_project(&wanted).await?;
         let revision = self.commit(write, self.clock.now()).await?;
-        Ok(Project { revision, ..wanted })
+        Ok(Written { value: Project { revision, ..wanted }, warnings })
     }
 
     /// One project, for those who may see it.

@@ -99,6 +99,7 @@ impl ProjectWrite {
             property_matching_version: Set(wanted.property_matching_version),
             feature_flag_limit: Set(i32::try_from(wanted.feature_flag_limit).unwrap_or(i32::MAX)),
             require_evaluation_contexts: Set(wanted.require_evaluation_contexts),
+            strict_writes: Set(wanted.strict_writes),
             ..Default::default()
         };
         row.update(&self.txn).await.map_err(failure)?;

@@ -70,6 +70,7 @@ mod restarts;
 mod startup;
 mod status;
 mod stored_facts;
+mod strict_writes;
 mod test_evaluation;
 mod time_travel;
 mod unheard;

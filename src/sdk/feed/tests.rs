@@ -19,6 +19,7 @@ fn project() -> Project {
         property_matching_version: 1,
         feature_flag_limit: 2000,
         require_evaluation_contexts: false,
+        strict_writes: false,
         created_at: DateTime::UNIX_EPOCH,
         revision: 3,
         flag_count: 0,

@@ -26,6 +26,8 @@ pub struct Model {
     pub feature_flag_limit: i32,
     /// Whether each new flag must name an evaluation context.
     pub require_evaluation_contexts: bool,
+    /// Whether writes with unknown fields are refused.
+    pub strict_writes: bool,
     /// When the row was made.
     pub created_at: DateTimeUtc,
     /// Raised by every change that evaluation can see; 0 before the first.

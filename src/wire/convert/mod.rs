@@ -17,6 +17,7 @@ mod project;
 mod test_evaluation;
 mod values;
 mod version;
+mod warning;
 mod watch;
 
 pub use activity::{activity, activity_filter, flag_activity_filter};
@@ -34,5 +35,6 @@ pub use project::{project, project_body};
 pub use test_evaluation::{test_body, tested};
 pub use values::{instant, object_from_struct, timestamp, to_wire as value};
 pub use version::{version, version_summary};
+pub use warning::warnings;
 pub(crate) use watch::written;
 pub use watch::{WatchEvent, watched};

@@ -24,6 +24,7 @@ pub fn project(project: model::project::Project) -> Project {
         property_matching_version: project.property_matching_version,
         feature_flag_limit: i32::try_from(project.feature_flag_limit).unwrap_or(i32::MAX),
         require_evaluation_contexts: project.require_evaluation_contexts,
+        strict_writes: project.strict_writes,
         created_at: Some(timestamp(project.created_at)),
     }
 }
@@ -35,7 +36,7 @@ pub fn project(project: model::project::Project) -> Project {
 /// `Invalid` on `update_mask` for a name that no setting has.
 pub fn project_body(input: Option<ProjectInput>, mask: Option<FieldMask>) -> Result<Object> {
     let input = input.unwrap_or_default();
-    let fields: [Field; 5] = [
+    let fields: [Field; 6] = [
         ("name", "name", input.name.map(Value::from)),
         ("timezone", "timezone", input.timezone.map(Value::from)),
         (
@@ -49,6 +50,7 @@ pub fn project_body(input: Option<ProjectInput>, mask: Option<FieldMask>) -> Res
             "require_evaluation_contexts",
             input.require_evaluation_contexts.map(Value::from),
         ),
+        ("strict_writes", "strict_writes", input.strict_writes.map(Value::from)),
     ];
     Ok(masked(&fields, mask)?.0)
 }
