@@ -39,6 +39,8 @@ pub(super) fn reserve(address: SocketAddr, setting: &str) -> Result<TcpSocket, S
         // Two sockets that reuse addresses and do not listen yet could get the same free port.
         socket.set_reuseaddr(address.port() != 0)?;
         socket.bind(address)?;
+        // Connections inherit it, so that a restart gets the port while old ones linger.
+        socket.set_reuseaddr(true)?;
         Ok(socket)
     };
     reserved().map_err(|error| cannot_listen(address, setting, &error))

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -228,12 +229,21 @@ async fn a_database_that_is_down_at_the_start_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_another_process_changes_is_waited_for() {
     let Some(database) = migrated_postgres().await else { return };
-    let options = sea_orm::ConnectOptions::new(&database.url).max_connections(1).to_owned();
-    let other = sea_orm::Database::connect(options).await.unwrap();
-    sea_orm::ConnectionTrait::execute_unprepared(&other, "SELECT pg_advisory_lock(253388207)")
-        .await
-        .unwrap();
-    let goes_on = async || other.close().await.unwrap();
+    let mut options = ConnectOptions::new(&database.url);
+    options.max_connections(1);
+    let other = Database::connect(options).await.unwrap();
+    other.execute_unprepared("SELECT pg_advisory_lock(253388207)").await.unwrap();
+    let goes_on = async || {
+        let asked = async || {
+            let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+            let row = other.query_one_raw(waiting).await.unwrap().unwrap();
+            (row.try_get_by_index::<i64>(0).unwrap() == 1).then_some(())
+        };
+        eventually("it asks for the lock", PATIENCE, asked).await;
+        other.close_by_ref().await.unwrap();
+    };
     let running = starts_late(&database.url, &[], goes_on).await;
     let (_, _, log) = tokio::task::block_in_place(|| running.terminate());
     assert!(log.contains("waiting for another process to finish its schema changes"), "{log}");
