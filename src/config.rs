@@ -157,6 +157,12 @@ pub struct ServeSettings {
     /// How often usage is searched for views and interactions that other replicas ingested
     #[arg(long, env = "FLAGSTAFF_ENRICHMENT_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
     pub enrichment_interval: Duration,
+    /// The use of a flag that happened longer ago is accepted, and not counted
+    #[arg(long, env = "FLAGSTAFF_USAGE_MAX_AGE", default_value = "90d", value_parser = humantime::parse_duration)]
+    pub usage_max_age: Duration,
+    /// How long the ids of events are remembered, so that one that is sent again counts once
+    #[arg(long, env = "FLAGSTAFF_EVENT_DEDUP_WINDOW", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub event_dedup_window: Duration,
     /// How often those who watch flags hear from the service when nothing changes
     #[arg(long, env = "FLAGSTAFF_WATCH_HEARTBEAT", default_value = "15s", value_parser = humantime::parse_duration)]
     pub watch_heartbeat: Duration,

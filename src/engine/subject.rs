@@ -69,6 +69,8 @@ const CAMPAIGN: [&str; 24] = [
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
     distinct_id: &'a str,
+    /// The same before it was cut.
+    sent_distinct_id: &'a str,
     /// The same as filters see it, made when the first one asks.
     distinct_id_property: OnceLock<Value>,
     facts: Facts<'a>,
@@ -119,7 +121,12 @@ pub enum HashKeys<'a> {
 impl<'a> Subject<'a> {
     /// The one with this distinct id, which is cut to 200 characters.
     pub fn new(distinct_id: &'a str, facts: Facts<'a>) -> Self {
-        Self { distinct_id: cut(distinct_id), distinct_id_property: OnceLock::new(), facts }
+        Self {
+            distinct_id: cut(distinct_id),
+            sent_distinct_id: distinct_id,
+            distinct_id_property: OnceLock::new(),
+            facts,
+        }
     }
 
     /// The same one, of whom more is known.
@@ -128,13 +135,18 @@ impl<'a> Subject<'a> {
     where
         'a: 'b,
     {
-        let Self { distinct_id, distinct_id_property, .. } = self;
-        Subject { distinct_id, distinct_id_property, facts }
+        let Self { distinct_id, sent_distinct_id, distinct_id_property, .. } = self;
+        Subject { distinct_id, sent_distinct_id, distinct_id_property, facts }
     }
 
     /// The distinct id, at most 200 characters of it.
     pub fn distinct_id(&self) -> &str {
         self.distinct_id
+    }
+
+    /// The distinct id as it was sent, by which what is stored of the person is found.
+    pub fn sent_distinct_id(&self) -> &str {
+        self.sent_distinct_id
     }
 
     /// A person property as filters see it.

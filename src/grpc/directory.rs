@@ -11,12 +11,14 @@ use crate::{
         convert,
         v1::{
             AddCohortMembersRequest, AddCohortMembersResponse, CreateCohortRequest,
-            CreateCohortResponse, DeletePersonRequest, DeletePersonResponse, GetCohortRequest,
-            GetCohortResponse, GetGroupRequest, GetGroupResponse, GetPersonRequest,
-            GetPersonResponse, ListCohortsRequest, ListCohortsResponse, ListGroupTypesRequest,
-            ListGroupTypesResponse, ListGroupsRequest, ListGroupsResponse, ListPersonsRequest,
-            ListPersonsResponse, RemoveCohortMembersRequest, RemoveCohortMembersResponse,
-            UpdateCohortRequest, UpdateCohortResponse, directory_service_server::DirectoryService,
+            CreateCohortResponse, DeleteGroupTypeRequest, DeleteGroupTypeResponse,
+            DeletePersonRequest, DeletePersonResponse, GetCohortRequest, GetCohortResponse,
+            GetGroupRequest, GetGroupResponse, GetPersonRequest, GetPersonResponse,
+            ListCohortsRequest, ListCohortsResponse, ListGroupTypesRequest, ListGroupTypesResponse,
+            ListGroupsRequest, ListGroupsResponse, ListPersonsRequest, ListPersonsResponse,
+            RemoveCohortMembersRequest, RemoveCohortMembersResponse, UpdateCohortRequest,
+            UpdateCohortResponse, UpdateGroupTypeRequest, UpdateGroupTypeResponse,
+            directory_service_server::DirectoryService,
         },
     },
 };
@@ -150,6 +152,30 @@ impl DirectoryService for Grpc {
         let types = self.0.list_group_types(&caller, &project).await?;
         let results = types.into_iter().map(convert::group_type).collect();
         Ok(Response::new(ListGroupTypesResponse { results }))
+    }
+
+    async fn update_group_type(
+        &self,
+        request: Request<UpdateGroupTypeRequest>,
+    ) -> Result<Response<UpdateGroupTypeResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let body = convert::updated_group_type(request.group_type, request.update_mask)?;
+        let (project, index) = (project(&request.project_id)?, request.group_type_index);
+        let kind = self.0.update_group_type(&caller, &project, index, &body).await?;
+        let group_type = Some(convert::group_type(kind));
+        Ok(Response::new(UpdateGroupTypeResponse { group_type }))
+    }
+
+    async fn delete_group_type(
+        &self,
+        request: Request<DeleteGroupTypeRequest>,
+    ) -> Result<Response<DeleteGroupTypeResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let project = project(&request.project_id)?;
+        self.0.delete_group_type(&caller, &project, request.group_type_index).await?;
+        Ok(Response::new(DeleteGroupTypeResponse {}))
     }
 
     async fn list_groups(

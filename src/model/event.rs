@@ -29,13 +29,9 @@ pub use usage::Usage;
 
 use super::{
     json::{self, MAX_DEPTH, Object},
-    property_history::{Change, ChangeKind},
+    property_history::{Change, ChangeKind, MAX_PROPERTIES, MAX_STORED_BYTES},
+    stored_id::{MAX_ID_CHARS, stored_id},
 };
-
-/// The longest distinct id, group key or group type, in characters.
-pub const MAX_ID_CHARS: usize = 400;
-/// The most that one event may say of a person or group, as JSON in bytes.
-const MAX_PROPERTIES_BYTES: usize = 512 * 1024;
 
 /// What kind of event it is, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,14 +79,19 @@ pub struct GroupSet {
 /// An event, as far as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// The sender's id for it: of two events with one id the first counts.
+    /// The sender's id for it, or one that it got on arrival: of two events with one id the first
+    /// counts.
     pub uuid: Option<Uuid>,
     /// What kind it is.
     pub kind: EventKind,
     /// Whose it is.
     pub distinct_id: String,
-    /// When it happened, never after it arrived.
+    /// When it happened, at most 23 hours after it arrived.
     pub occurred_at: DateTime<Utc>,
+    /// When it arrived.
+    pub arrived_at: DateTime<Utc>,
+    /// What it says of a person or group, as JSON in bytes.
+    pub bytes: usize,
     /// Changes to the person's properties, in the order in which they apply.
     pub changes: Vec<Change>,
     /// Who else the person is.
@@ -124,11 +125,11 @@ impl Event {
         let occurred_at = time::occurred_at(&fields, &properties, sent)?;
         let is_about_person = !is_personless(&fields, &properties);
         let change = |kind, properties| Change { kind, properties, occurred_at, event_uuid: uuid };
-        let mut changes = Vec::new();
+        let (mut changes, mut bytes) = (Vec::new(), 0);
         if is_about_person && name != "$groupidentify" {
-            for (kind, said) in person_properties(&mut fields, &mut properties)? {
-                changes.push(change(kind, said));
-            }
+            let (said, size) = person_properties(&mut fields, &mut properties)?;
+            changes.extend(said.into_iter().map(|(kind, said)| change(kind, said)));
+            bytes = size;
         }
         let identity = Identity::of(&name, &mut fields, &mut properties)?;
         if (identity.is_some() || name == "$identify") && !is_about_person {
@@ -137,12 +138,49 @@ impl Event {
             ));
         }
         let group = match name.as_str() {
-            "$groupidentify" => Some(group(&mut properties, |said| change(ChangeKind::Set, said))?),
+            "$groupidentify" => {
+                let (group, size) = group(&mut properties, |said| change(ChangeKind::Set, said))?;
+                bytes = size;
+                Some(group)
+            }
             _ => None,
         };
         let usage = Usage::of(&name, &properties)?;
         let kind = kind(&name, &changes, usage.as_ref());
-        Ok(Self { uuid, kind, distinct_id, occurred_at, changes, identity, group, usage })
+        let arrived_at = sent.arrived_at;
+        Ok(Self {
+            uuid,
+            kind,
+            distinct_id,
+            occurred_at,
+            arrived_at,
+            bytes,
+            changes,
+            identity,
+            group,
+            usage,
+        })
+    }
+
+    /// Gives an event that has no id one, so that writing it twice counts once.
+    pub fn identify(&mut self, new_uuid: impl FnOnce() -> Uuid) {
+        if self.uuid.is_none() {
+            let uuid = new_uuid();
+            self.uuid = Some(uuid);
+            let of_group = self.group.iter_mut().map(|group| &mut group.change);
+            let changes = self.changes.iter_mut().chain(of_group);
+            changes.for_each(|change| change.event_uuid = Some(uuid));
+        }
+    }
+
+    /// How many values it gives.
+    #[must_use]
+    pub fn property_count(&self) -> usize {
+        self.changes
+            .iter()
+            .filter_map(|change| change.properties.as_object())
+            .map(Object::len)
+            .sum()
     }
 
     /// Whether it makes a person where there is none.
@@ -214,9 +252,9 @@ fn identifier(value: Option<&Value>, name: &str) -> Result<String, String> {
         None | Some(Value::Null | Value::String(_)) => return Err(format!("`{name}` is missing")),
         Some(other) => return Err(format!("`{name}` is a {}, not text", json::type_name(other))),
     };
-    match text.chars().nth(MAX_ID_CHARS) {
-        None => Ok(text),
-        Some(_) => Err(format!("`{name}` is longer than {MAX_ID_CHARS} characters")),
+    match stored_id(&text) {
+        Some(id) => Ok(id.into_owned()),
+        None => Err(format!("`{name}` is longer than {MAX_ID_CHARS} characters")),
     }
 }
 
@@ -239,10 +277,12 @@ fn is_personless(fields: &Object, properties: &Object) -> bool {
 }
 
 /// What an event says of its person; what stands beside `properties` counts over what is in them.
+///
+/// Answers also how many bytes that is, as JSON.
 fn person_properties(
     fields: &mut Object,
     properties: &mut Object,
-) -> Result<Vec<(ChangeKind, Value)>, String> {
+) -> Result<(Vec<(ChangeKind, Value)>, usize), String> {
     let mut said = Vec::new();
     for (name, kind) in [("$set", ChangeKind::Set), ("$set_once", ChangeKind::SetOnce)] {
         let mut values = taken_object(properties, name)?;
@@ -254,9 +294,13 @@ fn person_properties(
     said.push((ChangeKind::Unset, names.into()));
     said.retain(|(_, said)| !json::is_empty(said));
     let bytes: usize = said.iter().map(|(_, said)| said.to_string().len()).sum();
-    match bytes <= MAX_PROPERTIES_BYTES {
-        true => Ok(said),
-        false => Err(format!("its person properties are larger than {MAX_PROPERTIES_BYTES} bytes")),
+    let count: usize = said.iter().filter_map(|(_, said)| said.as_object()).map(Object::len).sum();
+    match (bytes <= MAX_STORED_BYTES, count <= MAX_PROPERTIES) {
+        (true, true) => Ok((said, bytes)),
+        (false, _) => {
+            Err(format!("its person properties are larger than {MAX_STORED_BYTES} bytes"))
+        }
+        (_, false) => Err(format!("it has more than {MAX_PROPERTIES} person properties")),
     }
 }
 
@@ -277,13 +321,18 @@ fn unset_names(fields: &mut Object) -> Result<Vec<Value>, String> {
 fn group(
     properties: &mut Object,
     change: impl FnOnce(Value) -> Change,
-) -> Result<GroupSet, String> {
+) -> Result<(GroupSet, usize), String> {
     let group_type = identifier(properties.get("$group_type"), "$group_type")?;
     let key = identifier(properties.get("$group_key"), "$group_key")?;
-    let values = Value::Object(taken_object(properties, "$group_set")?);
-    match values.to_string().len() <= MAX_PROPERTIES_BYTES {
-        true => Ok(GroupSet { group_type, key, change: change(values) }),
-        false => Err(format!("`$group_set` is larger than {MAX_PROPERTIES_BYTES} bytes")),
+    let values = taken_object(properties, "$group_set")?;
+    if values.len() > MAX_PROPERTIES {
+        return Err(format!("`$group_set` has more than {MAX_PROPERTIES} properties"));
+    }
+    let values = Value::Object(values);
+    let bytes = values.to_string().len();
+    match bytes <= MAX_STORED_BYTES {
+        true => Ok((GroupSet { group_type, key, change: change(values) }, bytes)),
+        false => Err(format!("`$group_set` is larger than {MAX_STORED_BYTES} bytes")),
     }
 }
 

@@ -5,8 +5,12 @@ use serde_json::Value;
 
 use super::error::{Error, Result};
 
+pub mod write;
+
 /// The largest index of a group type; a project has at most five (evaluation 7).
 pub const LAST_INDEX: i32 = 4;
+/// The most group types of a project.
+pub const MAX_GROUP_TYPES: usize = 5;
 
 /// A kind of group, such as `company`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +19,18 @@ pub struct GroupType {
     pub index: i32,
     /// What requests and events name it by.
     pub name: String,
+    /// What people call one group of it.
+    pub name_singular: Option<String>,
+    /// What they call several.
+    pub name_plural: Option<String>,
+}
+
+impl GroupType {
+    /// A group type without names for display.
+    #[must_use]
+    pub fn new(index: i32, name: String) -> Self {
+        Self { index, name, name_singular: None, name_plural: None }
+    }
 }
 
 /// One group.

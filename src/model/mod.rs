@@ -38,6 +38,7 @@ pub mod reasons;
 pub mod shown;
 pub mod sketch;
 pub mod status;
+pub mod stored_id;
 pub mod test_evaluation;
 pub mod unknown_fields;
 pub mod usage_range;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 /// Names that are kept one by one; beyond it "many" changed.
-const MOST_NAMES: usize = 1_000;
+pub const MAX_NAMES: usize = 1_000;
 
 /// The people and groups of one project whose stored facts changed: properties, cohort
 /// memberships, hash keys, identities, or that they exist at all.
@@ -74,7 +74,7 @@ impl PeopleChanged {
     }
 
     fn bound(&mut self) {
-        if self.distinct_ids.len() + self.groups.len() > MOST_NAMES {
+        if self.distinct_ids.len() + self.groups.len() > MAX_NAMES {
             *self = Self::many();
         }
     }
@@ -88,8 +88,8 @@ mod tests {
     fn too_many_to_name_are_many() {
         let mut changed = PeopleChanged::default();
         assert!(changed.is_empty());
-        (0..MOST_NAMES).for_each(|n| changed.note_person(n.to_string()));
-        assert_eq!((changed.is_many(), changed.distinct_ids().count()), (false, MOST_NAMES));
+        (0..MAX_NAMES).for_each(|n| changed.note_person(n.to_string()));
+        assert_eq!((changed.is_many(), changed.distinct_ids().count()), (false, MAX_NAMES));
         changed.note_person("0");
         assert!(!changed.is_many(), "it was named already");
         changed.note_group(0, "one more");

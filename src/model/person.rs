@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::stored_id::looked_up_id;
+
 /// A person as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
@@ -29,21 +31,32 @@ pub struct PersonFilter {
 }
 
 impl PersonFilter {
-    /// What a caller asks for; text that is empty asks for nothing.
+    /// What a caller asks for; text that is empty asks for nothing. The id is the one under which
+    /// a person is stored: an id of NUL characters alone is nobody's.
     #[must_use]
     pub fn new(distinct_id: Option<String>, search: Option<String>) -> Self {
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
-        Self { distinct_id: said(distinct_id), search: said(search) }
+        let distinct_id = said(distinct_id).map(|id| looked_up_id(&id));
+        Self { distinct_id, search: said(search) }
     }
 }
 
-/// What searches look in beside ids: the `email` and `name` of these properties, in lower case,
-/// one a line. To be stored whenever properties are.
+/// How much of a property searches look in, in characters: what is indexed must not grow with
+/// what somebody sends.
+const MAX_SEARCHED_CHARS: usize = 400;
+
+/// What searches look in beside ids: the `email` and `name` of these properties, in lower case
+/// and up to 400 characters of each, one a line. To be stored whenever properties are.
 #[must_use]
 pub fn search_text(properties: &Value) -> String {
     let texts = ["email", "name"].map(|key| match properties.get(key) {
-        Some(Value::String(text)) => text.to_lowercase(),
-        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(text)) => {
+            let searched: String = text.chars().take(MAX_SEARCHED_CHARS).collect();
+            searched.to_lowercase()
+        }
+        Some(Value::Number(number)) => {
+            number.to_string().chars().take(MAX_SEARCHED_CHARS).collect()
+        }
         _ => String::new(),
     });
     texts.join("\n").trim_end().to_owned()
@@ -54,6 +67,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_person_is_looked_for_by_the_stored_id() {
+        let wanted = |id: &str| PersonFilter::new(Some(id.to_owned()), None).distinct_id;
+        assert_eq!(wanted("a\0b").as_deref(), Some("ab"));
+        assert_eq!(wanted(""), None);
+        assert_eq!(wanted("\0").as_deref(), Some(""), "nobody, rather than everybody");
+    }
+
+    #[test]
+    fn what_is_searched_is_bounded() {
+        let properties = json!({"email": "É".repeat(10_000), "name": "x".repeat(401)});
+        let searched = search_text(&properties);
+        assert_eq!(searched, format!("{}\n{}", "é".repeat(400), "x".repeat(400)));
+    }
 
     #[test]
     fn email_and_name_are_searched_in_lower_case() {

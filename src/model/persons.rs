@@ -4,7 +4,7 @@
 //! [`Persons`] starts from what is stored of everybody the events name, takes
 //! the events one after the other, and ends with what is to be written, once,
 //! however many events there were. It asks nobody, with one exception: the
-//! rare change that only the history tells ([`Step::NeedsHistory`]).
+//! rare change that only the history tells ([`Persons::awaiting_history`]).
 //!
 //! **Who becomes whom.** `$create_alias`, `$merge_dangerously` and an
 //! `$identify` with `$anon_distinct_id` say that two ids are one person. An id
@@ -18,19 +18,23 @@
 //! **Properties of merged persons.** The two histories become one, in event
 //! time. Where both had a property and that would let the other's value
 //! stand, the surviving person's value is set anew, at the time of the merge.
+//!
+//! **Bounds.** A person has at most [`MAX_STORED_BYTES`] and [`MAX_PROPERTIES`].
+//! An event that would go beyond is refused as a whole, and so is a merge of
+//! persons whose properties together are beyond: that is told from their sizes
+//! alone, so that refusing costs nothing.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+#[cfg(doc)]
+use super::property_history::{MAX_PROPERTIES, MAX_STORED_BYTES};
 use super::{
     event::{Event, Identity},
-    property_history::{Change, ChangeKind, Properties, Verdict},
+    property_history::{Change, ChangeKind, Properties, TooLarge, Verdict},
 };
-
-/// The most that is stored of one person or group, as JSON in bytes.
-pub const MAX_STORED_BYTES: usize = 1024 * 1024;
 
 /// A person, as stored or about to be.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +47,6 @@ pub struct Person {
     pub is_identified: bool,
     /// What they are like.
     pub properties: Properties,
-    /// The length of the properties as JSON, or more.
-    pub bytes: usize,
     /// Ids they did not have in store.
     pub gained_ids: Vec<String>,
     /// Changes to be recorded, in the order of arrival.
@@ -53,17 +55,26 @@ pub struct Person {
     pub absorbed: Vec<i64>,
     /// Whether anything differs from what is stored.
     pub is_changed: bool,
+    /// Whether they have too much to be merged into another.
+    pub is_unmergeable: bool,
+    /// Whether only their history tells what their properties are.
+    pub needs_history: bool,
     merged_into: Option<usize>,
 }
 
-/// What an event came to.
+/// What an event does to the identities of those whom it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Step {
-    /// It is taken in.
-    Done,
-    /// It is, once [`Persons::replay`] has seen the stored changes of this person.
-    NeedsHistory(usize),
+enum Joining {
+    /// Nothing: it is about the person of its own id.
+    Nothing,
+    /// Two ids are said to be one person, and are one already.
+    Same,
+    /// The other id's person takes the event's own id, which nobody has.
+    TakeOwnId(usize),
+    /// The person of the event's own id takes the other id, which nobody has.
+    TakeOtherId,
+    /// One person becomes another.
+    Merge { from: usize, into: usize },
 }
 
 /// Everybody whom some events of one project name.
@@ -71,6 +82,8 @@ pub enum Step {
 pub struct Persons {
     all: Vec<Person>,
     by_distinct_id: HashMap<String, usize>,
+    /// How often somebody came to need their history.
+    histories_needed: usize,
 }
 
 impl Persons {
@@ -85,25 +98,49 @@ impl Persons {
     ///
     /// # Errors
     ///
-    /// A sentence, when the person would grow beyond what is stored of one.
-    pub fn apply(&mut self, event: &Event) -> Result<Step, String> {
+    /// A sentence, when the person would grow beyond what is stored of one; nothing has changed
+    /// then.
+    pub fn apply(&mut self, event: &Event) -> Result<(), String> {
         if !event.is_about_person() {
-            return Ok(Step::Done);
+            return Ok(());
         }
-        let brought = self.check_size(event)?;
-        let mut verdict = match &event.identity {
-            Some(identity) => self.join(event, identity),
-            None => Verdict::Exact,
+        let joining = self.joining(event);
+        let place = match joining {
+            Joining::Merge { from, into } => {
+                self.check_merge(from, into, event)?;
+                self.merge(from, into, event.occurred_at, event.uuid);
+                into
+            }
+            Joining::TakeOwnId(place) => place,
+            _ => self.person(&event.distinct_id, event.occurred_at),
         };
-        let place = self.person(&event.distinct_id, event.occurred_at);
-        self.all[place].bytes += brought;
-        for change in &event.changes {
-            verdict = self.all[place].change(change.clone(), verdict);
+        let needed_history = self.all[place].needs_history;
+        self.all[place].change_all(&event.changes).map_err(refusal)?;
+        self.histories_needed += usize::from(self.all[place].needs_history && !needed_history);
+        match (joining, &event.identity) {
+            (Joining::TakeOwnId(_), _) => self.attach(&event.distinct_id, place),
+            (Joining::TakeOtherId, Some(identity)) => self.attach(&identity.other, place),
+            _ => {}
         }
-        Ok(match verdict {
-            Verdict::Exact => Step::Done,
-            Verdict::NeedsReplay => Step::NeedsHistory(place),
-        })
+        if joining != Joining::Nothing {
+            let person = &mut self.all[place];
+            person.is_changed |= !person.is_identified;
+            person.is_identified = true;
+        }
+        Ok(())
+    }
+
+    /// Returns how often somebody came to need their history: a bound of
+    /// [`Persons::awaiting_history`].
+    #[must_use]
+    pub fn histories_needed(&self) -> usize {
+        self.histories_needed
+    }
+
+    /// Returns those whose properties only their history tells, until [`Persons::replay`].
+    pub fn awaiting_history(&self) -> impl Iterator<Item = usize> {
+        let waits = |person: &Person| person.needs_history && person.merged_into.is_none();
+        self.all.iter().enumerate().filter(move |(_, person)| waits(person)).map(|(place, _)| place)
     }
 
     /// The rows whose stored changes make up a person's history.
@@ -114,12 +151,16 @@ impl Persons {
     }
 
     /// Works a person's properties out from their history: stored changes by number, which all
-    /// arrived before the new ones.
+    /// arrived before the new ones. Properties that would be beyond the bounds stay as they are.
     pub fn replay(&mut self, place: usize, stored: Vec<Change>) {
         let person = &mut self.all[place];
         let mut changes: Vec<&Change> = stored.iter().chain(&person.changes).collect();
         changes.sort_by_key(|change| change.occurred_at);
-        person.properties = person.properties.replayed(changes);
+        let replayed = person.properties.replayed(changes);
+        if TooLarge::check(replayed.bytes(), replayed.values().len()).is_ok() {
+            person.properties = replayed;
+        }
+        person.needs_history = false;
     }
 
     /// Everybody who stays and differs from what is stored.
@@ -128,32 +169,49 @@ impl Persons {
         self.all.into_iter().filter(stays)
     }
 
-    /// How many bytes an event brings to its person, if they have room for them.
-    fn check_size(&mut self, event: &Event) -> Result<usize, String> {
-        let brought: usize = event.changes.iter().map(|c| c.properties.to_string().len()).sum();
-        let Some(place) = self.find(&event.distinct_id) else { return Ok(brought) };
-        let person = &mut self.all[place];
-        if person.bytes + brought > MAX_STORED_BYTES {
-            // What is brought may replace as much as it brings.
-            let mut after = person.properties.clone();
-            for change in &event.changes {
-                let _: Verdict = after.apply(change);
-            }
-            let bytes = after.size();
-            if bytes > MAX_STORED_BYTES {
-                return Err(format!("its person would be larger than {MAX_STORED_BYTES} bytes"));
-            }
-            person.bytes = bytes.saturating_sub(brought);
+    /// What an event says of identities, held against who has them.
+    fn joining(&mut self, event: &Event) -> Joining {
+        let Some(identity) = &event.identity else { return Joining::Nothing };
+        if identity.other == event.distinct_id {
+            return Joining::Nothing;
         }
-        Ok(brought)
+        match (self.find(&event.distinct_id), self.find(&identity.other)) {
+            (Some(own), Some(other)) if own == other => Joining::Same,
+            (Some(_), Some(other)) if self.is_apart(other, identity) => Joining::Nothing,
+            (Some(into), Some(from)) => Joining::Merge { from, into },
+            (None, Some(other)) => Joining::TakeOwnId(other),
+            (_, None) => Joining::TakeOtherId,
+        }
     }
 
-    fn find(&self, distinct_id: &str) -> Option<usize> {
-        let mut place = *self.by_distinct_id.get(distinct_id)?;
+    fn is_apart(&self, place: usize, identity: &Identity) -> bool {
+        self.all[place].is_identified && !identity.even_identified
+    }
+
+    /// Checks that two persons together have room in one, by their sizes.
+    fn check_merge(&self, from: usize, into: usize, event: &Event) -> Result<(), String> {
+        if self.all[from].is_unmergeable {
+            return Err("its person has too many changes or ids to become another".to_owned());
+        }
+        let (from, into) = (&self.all[from].properties, &self.all[into].properties);
+        let count = from.values().len() + into.values().len() + event.property_count();
+        TooLarge::check(from.bytes() + into.bytes() + event.bytes, count).map_err(refusal)
+    }
+
+    /// The person of an id. Those who were merged point straight to who they became afterwards,
+    /// so that a chain of merges is not walked again and again.
+    fn find(&mut self, distinct_id: &str) -> Option<usize> {
+        let first = *self.by_distinct_id.get(distinct_id)?;
+        let mut last = first;
+        while let Some(into) = self.all[last].merged_into {
+            last = into;
+        }
+        let mut place = first;
         while let Some(into) = self.all[place].merged_into {
+            self.all[place].merged_into = Some(last);
             place = into;
         }
-        Some(place)
+        Some(last)
     }
 
     /// The person of an id, made where there is none.
@@ -173,86 +231,56 @@ impl Persons {
         self.all[place].is_changed = true;
     }
 
-    /// Makes two ids one person's.
-    fn join(&mut self, event: &Event, identity: &Identity) -> Verdict {
-        if identity.other == event.distinct_id {
-            return Verdict::Exact;
-        }
-        let (own, other) = (self.find(&event.distinct_id), self.find(&identity.other));
-        let mut verdict = Verdict::Exact;
-        let place = match (own, other) {
-            (Some(own), Some(other)) if own == other => own,
-            (Some(_), Some(other))
-                if self.all[other].is_identified && !identity.even_identified =>
-            {
-                return Verdict::Exact;
-            }
-            (Some(own), Some(other)) => {
-                verdict = self.merge(other, own, event.occurred_at, event.uuid);
-                own
-            }
-            (None, Some(other)) => {
-                self.attach(&event.distinct_id, other);
-                other
-            }
-            (_, None) => {
-                let own = self.person(&event.distinct_id, event.occurred_at);
-                self.attach(&identity.other, own);
-                own
-            }
-        };
-        let person = &mut self.all[place];
-        person.is_changed |= !person.is_identified;
-        person.is_identified = true;
-        verdict
-    }
-
     fn merge(
         &mut self,
         from: usize,
         into: usize,
         merged_at: DateTime<Utc>,
         event_uuid: Option<Uuid>,
-    ) -> Verdict {
+    ) {
         let gone = std::mem::take(&mut self.all[from]);
         self.all[from].merged_into = Some(into);
         let person = &mut self.all[into];
         person.created_at = person.created_at.min(gone.created_at);
-        person.bytes += gone.bytes;
+        person.needs_history |= gone.needs_history;
         person.gained_ids.extend(gone.gained_ids);
         person.changes.extend(gone.changes);
         person.absorbed.extend(gone.id.into_iter().chain(gone.absorbed));
         person.is_changed = true;
         let (verdict, overruled) = person.properties.absorb(gone.properties);
+        self.histories_needed += usize::from(verdict == Verdict::NeedsReplay);
+        person.needs_history |= verdict == Verdict::NeedsReplay;
         if overruled.is_empty() {
-            return verdict;
+            return;
         }
         let properties = overruled.into();
         let restated =
             Change { kind: ChangeKind::Set, properties, occurred_at: merged_at, event_uuid };
-        person.change(restated, verdict)
+        let verdict = person.properties.apply(&restated);
+        person.needs_history |= verdict == Verdict::NeedsReplay;
+        person.changes.push(restated);
     }
 }
 
 impl Person {
-    /// A person as stored in a row; `bytes` is the length of the properties as JSON.
+    /// A person as stored in a row.
     #[must_use]
-    pub fn stored(
-        id: i64,
-        created_at: DateTime<Utc>,
-        properties: Properties,
-        bytes: usize,
-    ) -> Self {
-        Self { id: Some(id), created_at, properties, bytes, ..Self::default() }
+    pub fn stored(id: i64, created_at: DateTime<Utc>, properties: Properties) -> Self {
+        Self { id: Some(id), created_at, properties, ..Self::default() }
     }
 
-    /// Applies a change and keeps it for the history.
-    fn change(&mut self, change: Change, verdict: Verdict) -> Verdict {
-        let applied = self.properties.apply(&change);
-        self.changes.push(change);
-        self.is_changed = true;
-        verdict.and(applied)
+    /// Applies an event's changes, all or none, and keeps them for the history.
+    fn change_all(&mut self, changes: &[Change]) -> Result<(), TooLarge> {
+        let verdict = self.properties.apply_within_bounds(changes)?;
+        self.needs_history |= verdict == Verdict::NeedsReplay;
+        self.is_changed |= !changes.is_empty();
+        self.changes.extend_from_slice(changes);
+        Ok(())
     }
+}
+
+fn refusal(error: TooLarge) -> String {
+    format!("its person {error}")
 }
 
 #[cfg(test)]

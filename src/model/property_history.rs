@@ -16,14 +16,31 @@
 //! value, the times that decided it (`Standing`). Only one case needs more
 //! than those: a late `unset` that uncovers a `set_once` which had no effect
 //! when it came. Then [`Verdict::NeedsReplay`] asks for the history.
+//!
+//! **Cost.** Every operation costs what the change itself weighs, not what the
+//! properties weigh: sizes are kept up to date entry by entry, a change that
+//! is refused is undone from what it moved out, and a removal moves one entry.
 
-use std::collections::BTreeMap;
+mod size;
+
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::json::{Object, same};
+use size::entry_bytes;
+
+/// The largest properties of one person or group, as JSON in bytes.
+pub const MAX_STORED_BYTES: usize = 512 * 1024;
+/// The most properties of one person or group.
+pub const MAX_PROPERTIES: usize = 5_000;
+/// The most removed properties whose times are remembered, so that an older change that arrives
+/// late does not bring them back. Beyond it the ones removed longest ago are forgotten.
+const MAX_REMEMBERED_UNSETS: usize = 1_000;
+/// The most bytes of names of removed properties that are remembered.
+const MAX_REMEMBERED_UNSET_BYTES: usize = 64 * 1024;
 
 /// What a change does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +148,21 @@ impl Standing {
         self.once.max(self.later)
     }
 
+    /// The newest time of all.
+    fn newest(self) -> Option<i64> {
+        self.newest_once().max(self.last.map(|(at, _)| at))
+    }
+
+    /// Moves times after `now` to `earlier`; `once` stays after `last`, and `later` after `once`.
+    fn cap(&mut self, now: i64, earlier: i64) {
+        let capped = |at: i64| if at > now { earlier } else { at };
+        self.last = self.last.map(|(at, is_set)| (capped(at), is_set));
+        let last = self.last.map_or(i64::MIN, |(at, _)| at.saturating_add(1));
+        self.once = self.once.map(|at| capped(at).max(last));
+        let once = self.once.map_or(last, |at| at.saturating_add(1));
+        self.later = self.later.map(|at| capped(at).max(once));
+    }
+
     fn to_json(self) -> Value {
         match self {
             Self { last: Some((at, true)), once: None, later: None } => json!(at),
@@ -155,6 +187,44 @@ impl Standing {
 pub struct Properties {
     values: Object,
     standings: BTreeMap<String, Standing>,
+    /// The bytes of each entry of `values` as JSON.
+    entry_bytes: HashMap<String, usize>,
+    /// The sum of `entry_bytes`.
+    bytes: usize,
+}
+
+/// Properties beyond [`MAX_STORED_BYTES`] or [`MAX_PROPERTIES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// Too many bytes.
+    #[error("would be larger than {MAX_STORED_BYTES} bytes")]
+    Bytes,
+    /// Too many properties.
+    #[error("would have more than {MAX_PROPERTIES} properties")]
+    Properties,
+}
+
+impl TooLarge {
+    /// Checks a size in bytes and in number.
+    ///
+    /// # Errors
+    ///
+    /// The bound that is exceeded.
+    pub fn check(bytes: usize, properties: usize) -> Result<(), Self> {
+        match (bytes > MAX_STORED_BYTES, properties > MAX_PROPERTIES) {
+            (true, _) => Err(Self::Bytes),
+            (_, true) => Err(Self::Properties),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What one step of a change replaced.
+struct Undo {
+    name: String,
+    standing: Option<Standing>,
+    /// `None` where the value stayed; else the value before, if there was one.
+    value: Option<Option<Value>>,
 }
 
 impl Properties {
@@ -165,7 +235,10 @@ impl Properties {
         let fields = times.as_object().into_iter().flatten();
         let standing =
             |(name, value): (&String, &Value)| Some((name.clone(), Standing::from_json(value)?));
-        Self { values, standings: fields.filter_map(standing).collect() }
+        let sizes = values.iter().map(|(name, value)| (name.clone(), entry_bytes(name, value)));
+        let entry_bytes: HashMap<String, usize> = sizes.collect();
+        let bytes = entry_bytes.values().sum();
+        Self { values, standings: fields.filter_map(standing).collect(), entry_bytes, bytes }
     }
 
     /// The properties themselves.
@@ -181,28 +254,76 @@ impl Properties {
         fields.map(|(name, standing)| (name.clone(), standing.to_json())).collect::<Object>().into()
     }
 
-    /// The length of the larger of what is stored, as JSON in bytes.
+    /// The size of the properties as JSON in bytes.
     #[must_use]
-    pub fn size(&self) -> usize {
-        let values = serde_json::to_string(&self.values).map_or(0, |text| text.len());
-        values.max(self.times().to_string().len())
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Applies one change, whenever it arrives.
     pub fn apply(&mut self, change: &Change) -> Verdict {
+        self.apply_recorded(change, &mut Vec::new())
+    }
+
+    /// Applies changes that belong together: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`] if the properties would outgrow a bound; changes that do not make them larger
+    /// are always applied.
+    pub fn apply_within_bounds(&mut self, changes: &[Change]) -> Result<Verdict, TooLarge> {
+        let (bytes, count) = (self.bytes, self.values.len());
+        let (mut undo, mut verdict) = (Vec::new(), Verdict::Exact);
+        for change in changes {
+            verdict = verdict.and(self.apply_recorded(change, &mut undo));
+        }
+        let grown = |after: usize, before: usize| if after > before { after } else { 0 };
+        let checked = TooLarge::check(grown(self.bytes, bytes), grown(self.values.len(), count));
+        match checked {
+            Ok(()) => Ok(verdict),
+            Err(error) => {
+                undo.into_iter().rev().for_each(|step| self.undo(step));
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets when properties were removed, beyond the newest removals.
+    pub fn forget_oldest_unsets(&mut self) {
+        let removed = self.standings.iter().filter(|(name, _)| !self.values.contains_key(*name));
+        let mut removed: Vec<_> =
+            removed.map(|(name, standing)| (standing.newest(), name.clone())).collect();
+        removed.sort_unstable_by(|a, b| b.cmp(a));
+        let mut bytes = 0;
+        for (place, (_, name)) in removed.into_iter().enumerate() {
+            bytes += name.len();
+            if place >= MAX_REMEMBERED_UNSETS || bytes > MAX_REMEMBERED_UNSET_BYTES {
+                self.standings.remove(&name);
+            }
+        }
+    }
+
+    /// Moves times after `now` to `earlier`, for properties that were written while the clock was
+    /// ahead: otherwise no change could overwrite them until the clock reaches those times.
+    pub fn cap_times(&mut self, now: DateTime<Utc>, earlier: DateTime<Utc>) {
+        let (now, earlier) = (now.timestamp_micros(), earlier.timestamp_micros());
+        self.standings.values_mut().for_each(|standing| standing.cap(now, earlier));
+    }
+
+    fn apply_recorded(&mut self, change: &Change, undo: &mut Vec<Undo>) -> Verdict {
         let at = change.occurred_at.timestamp_micros();
         let mut verdict = Verdict::Exact;
         match (change.kind, &change.properties) {
             (ChangeKind::Unset, Value::Array(names)) => {
                 for name in names.iter().filter_map(Value::as_str) {
-                    verdict = verdict.and(self.unset(name, at));
+                    verdict = verdict.and(self.unset(name, at, undo));
                 }
             }
             (ChangeKind::Set, Value::Object(fields)) => {
-                fields.iter().for_each(|(name, value)| self.set(name, value, at));
+                fields.iter().for_each(|(name, value)| self.set(name, value, at, undo));
             }
             (ChangeKind::SetOnce, Value::Object(fields)) => {
-                fields.iter().for_each(|(name, value)| self.set_once(name, value, at));
+                fields.iter().for_each(|(name, value)| self.set_once(name, value, at, undo));
             }
             // Nothing else is stored.
             _ => {}
@@ -210,7 +331,8 @@ impl Properties {
         verdict
     }
 
-    fn set(&mut self, name: &str, value: &Value, at: i64) {
+    fn set(&mut self, name: &str, value: &Value, at: i64, undo: &mut Vec<Undo>) {
+        let before = self.standings.get(name).copied();
         let standing = self.standing(name);
         if standing.is_older_than_last(at) {
             return;
@@ -218,36 +340,67 @@ impl Properties {
         let uncovered = standing.once.take();
         standing.note_later(uncovered);
         standing.settle(at, true);
-        self.values.insert(name.to_owned(), value.clone());
+        let replaced = self.put(name, value.clone());
+        undo.push(Undo { name: name.to_owned(), standing: before, value: Some(replaced) });
     }
 
-    fn set_once(&mut self, name: &str, value: &Value, at: i64) {
+    fn set_once(&mut self, name: &str, value: &Value, at: i64, undo: &mut Vec<Undo>) {
+        let before = self.standings.get(name).copied();
         let standing = self.standing(name);
         if standing.is_older_than_last(at) {
             return;
         }
         let has_no_effect = matches!(standing.last, Some((_, true)))
             || standing.once.is_some_and(|once| once <= at);
+        let mut replaced = None;
         if has_no_effect {
-            return standing.note_later(Some(at));
+            standing.note_later(Some(at));
+        } else {
+            let later = standing.once.replace(at);
+            standing.note_later(later);
+            replaced = Some(self.put(name, value.clone()));
         }
-        let replaced = standing.once.replace(at);
-        standing.note_later(replaced);
-        self.values.insert(name.to_owned(), value.clone());
+        undo.push(Undo { name: name.to_owned(), standing: before, value: replaced });
     }
 
-    fn unset(&mut self, name: &str, at: i64) -> Verdict {
+    fn unset(&mut self, name: &str, at: i64, undo: &mut Vec<Undo>) -> Verdict {
+        let before = self.standings.get(name).copied();
         let standing = self.standing(name);
         if standing.is_older_than_last(at) {
             return Verdict::Exact;
         }
         standing.settle(at, false);
-        if standing.once.is_some() {
-            return Verdict::Exact;
+        let (is_once, is_hidden) = (standing.once.is_some(), standing.later.is_some());
+        let removed = if is_once { None } else { Some(self.take(name)) };
+        undo.push(Undo { name: name.to_owned(), standing: before, value: removed });
+        if is_hidden && !is_once { Verdict::NeedsReplay } else { Verdict::Exact }
+    }
+
+    fn undo(&mut self, step: Undo) {
+        match step.value {
+            Some(Some(value)) => drop(self.put(&step.name, value)),
+            Some(None) => drop(self.take(&step.name)),
+            None => {}
         }
-        let is_hidden = standing.later.is_some();
-        self.values.shift_remove(name);
-        if is_hidden { Verdict::NeedsReplay } else { Verdict::Exact }
+        match step.standing {
+            Some(standing) => drop(self.standings.insert(step.name, standing)),
+            None => drop(self.standings.remove(&step.name)),
+        }
+    }
+
+    /// Gives a property a value, and returns the one before.
+    fn put(&mut self, name: &str, value: Value) -> Option<Value> {
+        let bytes = entry_bytes(name, &value);
+        let before = self.entry_bytes.insert(name.to_owned(), bytes).unwrap_or_default();
+        self.bytes = self.bytes + bytes - before;
+        self.values.insert(name.to_owned(), value)
+    }
+
+    /// Takes a property out, and returns the value that it had.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.bytes -= self.entry_bytes.remove(name).unwrap_or_default();
+        // Moves one entry, where keeping the order of the others would move all.
+        self.values.swap_remove(name)
     }
 
     /// What [`replay`] gives, over what is there without a time.
@@ -258,10 +411,8 @@ impl Properties {
             last.is_none_or(|last| last == Standing::ANCIENT.last)
         };
         let ancient = self.values.iter().filter(|(name, _)| is_ancient(name));
-        let mut properties = Self {
-            values: ancient.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            standings: BTreeMap::new(),
-        };
+        let ancient = ancient.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut properties = Self::stored(ancient, &Value::Null);
         for change in changes {
             // In order, nothing is ever uncovered.
             let _ = properties.apply(change);
@@ -286,7 +437,7 @@ impl Properties {
         let mut other = other;
         for name in names {
             let theirs = *other.standing(&name);
-            let their_value = other.values.shift_remove(&name);
+            let their_value = other.take(&name);
             let before = self.values.get(&name).cloned();
             let had_both = before.is_some() && their_value.is_some();
             let outcome = self.join(&name, theirs, their_value);
@@ -304,7 +455,7 @@ impl Properties {
 
     /// Joins one property with another person's of the same name.
     fn join(&mut self, name: &str, theirs: Standing, their_value: Option<Value>) -> Verdict {
-        let own_value = self.values.shift_remove(name);
+        let own_value = self.take(name);
         let own = self.standing(name);
         if own_value.is_some() && *own == Standing::default() {
             *own = Standing::ANCIENT;
@@ -322,7 +473,7 @@ impl Properties {
         }
         if let Some((_, true)) = last {
             let value = if mine.last == last { own_value } else { their_value };
-            self.values.extend(value.map(|value| (name.to_owned(), value)));
+            value.map(|value| self.put(name, value));
             return Verdict::Exact;
         }
         let (once, value) = match (mine.once_after(moment), theirs.once_after(moment)) {
@@ -334,7 +485,7 @@ impl Properties {
         };
         own.once = Some(once);
         own.later = newest.filter(|at| *at > once);
-        self.values.extend(value.map(|value| (name.to_owned(), value)));
+        value.map(|value| self.put(name, value));
         Verdict::Exact
     }
 }

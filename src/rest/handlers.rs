@@ -5,7 +5,8 @@ use std::{future::Future, pin::Pin};
 use super::{
     activity, bulk,
     call::{Call, Reply},
-    cohorts, dashboards, feature_flags, persons, projects, reasons, test_evaluation, versions,
+    cohorts, dashboards, feature_flags, group_types, persons, projects, reasons, test_evaluation,
+    versions,
 };
 use crate::{
     model::{
@@ -73,6 +74,9 @@ pub(super) fn find(rpc: &str) -> Handler {
         "DirectoryService.UpdateCohort" => handler!(cohorts::update),
         "DirectoryService.AddCohortMembers" => handler!(cohorts::add_members),
         "DirectoryService.RemoveCohortMembers" => handler!(cohorts::remove_members),
+        "DirectoryService.ListGroupTypes" => handler!(group_types::list),
+        "DirectoryService.UpdateGroupType" => handler!(group_types::update),
+        "DirectoryService.DeleteGroupType" => handler!(group_types::delete),
         "ProjectService.GetProject" => handler!(projects::get),
         "ProjectService.UpdateProject" => handler!(projects::update),
         _ => handler!(not_built),

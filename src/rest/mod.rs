@@ -14,6 +14,7 @@ mod dashboard_page;
 mod dashboards;
 mod error;
 mod feature_flags;
+mod group_types;
 mod handlers;
 mod links;
 mod openapi;

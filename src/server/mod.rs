@@ -40,7 +40,7 @@ use crate::{
     model::error::Error,
     rest,
     service::{
-        Services, Watches,
+        IngestSettings, Services, Watches,
         bootstrap::{Bootstrapped, ChosenSecrets},
     },
     snapshot::{Snapshots, follow},
@@ -133,8 +133,13 @@ impl Server {
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock.clone());
         let (stop, tasks) = <(CancellationToken, TaskTracker)>::default();
         let watches = Watches::new(settings.watch_heartbeat, authenticator.leases(), stop.clone());
-        let services =
-            Services::new(store.clone(), snapshots.clone(), clock, encryptor).with_watches(watches);
+        let ingest_settings = IngestSettings {
+            usage_max_age: settings.usage_max_age,
+            dedup_window: settings.event_dedup_window,
+        };
+        let services = Services::new(store.clone(), snapshots.clone(), clock, encryptor)
+            .with_watches(watches)
+            .with_ingest_settings(ingest_settings);
         let services = match settings.rate_limits {
             Switch::On => services.with_rate_limits(),
             Switch::Off => services,
@@ -148,6 +153,7 @@ impl Server {
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
         let event_writer = tokio::spawn(services.clone().write_events(telemetry.ingest()));
         services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
+        services.sweep_ingested_events(&tasks, &stop);
         let (health, health_service) = health_reporter();
         let limits = grpc_limits(&settings);
         let calls = grpc::Calls::new(services.clone(), limits);

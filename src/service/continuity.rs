@@ -5,6 +5,7 @@
 //! What was fixed first stays. A failure here fails those flags alone.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
@@ -18,16 +19,16 @@ use super::{
 };
 use crate::{
     engine::{Flag, Subject},
-    model::error::{Error, Result},
+    model::{
+        error::{Error, Result},
+        stored_id::stored_id,
+    },
     snapshot::{ProjectSnapshot, people::Person},
     store::stored_facts::PersonFacts,
 };
 
 /// How long a request waits for its hash keys to be written; it does so once a person.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// The length of a distinct id (evaluation 1).
-const MOST_CHARACTERS: usize = 200;
 
 impl Services {
     /// Adds the hash keys of the subjects who need them, after fixing those not fixed yet.
@@ -129,7 +130,7 @@ fn is_new(subject: &Subject<'_>, known: &Known, flag_keys: &[&str]) -> bool {
 /// False for what is hashed and not remembered: a NUL, which no database keeps, and what is longer
 /// than an id can be.
 fn is_storable(id: &str) -> bool {
-    !id.contains('\0') && id.chars().nth(MOST_CHARACTERS).is_none()
+    matches!(stored_id(id), Some(Cow::Borrowed(_)))
 }
 
 /// What both people have; where both have it, the one with the distinct id goes first.

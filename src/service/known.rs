@@ -7,6 +7,7 @@
 //! time (`continuity`).
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
@@ -14,6 +15,7 @@ use std::{
 use super::Services;
 use crate::{
     engine::{self, Facts, HashKeys, Needs, Properties, Selection, Subject},
+    model::stored_id::{looked_up_id, stored_id},
     snapshot::{
         ProjectSnapshot,
         people::{Person, Read},
@@ -95,8 +97,8 @@ impl Known {
 
     /// Takes what was read of the subject's people.
     pub(super) fn take_people(&mut self, subject: &Subject<'_>, read: &Read) {
-        self.person = read.people.get(subject.distinct_id()).cloned();
-        self.anonymous = subject.anon_distinct_id().and_then(|id| read.people.get(id)).cloned();
+        self.person = found(subject.sent_distinct_id(), read);
+        self.anonymous = subject.anon_distinct_id().and_then(|id| found(id, read));
     }
 }
 
@@ -188,22 +190,30 @@ pub(super) fn wanted<'s, 'f: 's>(
     let (mut ids, mut cohorts, mut groups) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (subject, needs) in subjects {
         if needs.is_about_person() {
-            ids.insert(subject.distinct_id());
+            ids.extend(stored_id(subject.sent_distinct_id()));
         }
         if needs.hash_keys {
-            ids.extend(subject.anon_distinct_id());
+            ids.extend(subject.anon_distinct_id().and_then(stored_id));
         }
         cohorts.extend(&needs.static_cohorts);
         groups.extend(needs.groups.iter().filter_map(|(index, key)| place(*index, key)));
     }
     FactsWanted {
-        distinct_ids: ids.into_iter().map(str::to_owned).collect(),
+        distinct_ids: ids.into_iter().map(Cow::into_owned).collect(),
         cohort_ids: cohorts.into_iter().copied().collect(),
         groups: groups.into_iter().collect(),
     }
 }
 
+/// What was read of the person of an id; somebody unknown for an id that nobody has in store.
+fn found(id: &str, read: &Read) -> Option<Arc<Person>> {
+    match stored_id(id) {
+        Some(id) => read.people.get(id.as_ref()).cloned(),
+        None => Some(Arc::new(Person::unknown())),
+    }
+}
+
 /// Where a group is stored.
 fn place(index: i64, key: &str) -> Option<(i32, String)> {
-    Some((i32::try_from(index).ok()?, key.to_owned()))
+    Some((i32::try_from(index).ok()?, looked_up_id(key)))
 }

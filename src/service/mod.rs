@@ -43,6 +43,7 @@ pub(crate) mod watch;
 use std::{ops::Deref, sync::Arc};
 
 pub use enrichment::UsageSeen;
+pub use ingest::IngestSettings;
 use ingest::Ingestion;
 use rate_limits::{Limited, RateLimits};
 pub use watch::Watches;
@@ -68,6 +69,7 @@ pub struct Means {
     pub(crate) clock: Clock,
     pub(crate) encryptor: Encryptor,
     pub(crate) ingestion: Ingestion,
+    ingest_settings: IngestSettings,
     limits: RateLimits,
     pub(crate) usage_seen: UsageSeen,
     watches: Watches,
@@ -102,6 +104,7 @@ impl Services {
             clock,
             encryptor,
             ingestion,
+            ingest_settings: IngestSettings::default(),
             limits,
             usage_seen,
             watches,
@@ -112,6 +115,13 @@ impl Services {
     #[must_use]
     pub fn with_watches(mut self, watches: Watches) -> Self {
         Arc::make_mut(&mut self.0).watches = watches;
+        self
+    }
+
+    /// The same use-cases, taking events in by these settings.
+    #[must_use]
+    pub fn with_ingest_settings(mut self, settings: IngestSettings) -> Self {
+        Arc::make_mut(&mut self.0).ingest_settings = settings;
         self
     }
 

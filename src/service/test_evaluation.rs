@@ -27,6 +27,7 @@ use crate::{
         json::Object,
         person::{Person, PersonFilter},
         project::ProjectRef,
+        stored_id::looked_up_id,
         test_evaluation::{
             self as model, Tested, TestedCondition, TestedProperty, WantedTest, Who,
         },
@@ -134,8 +135,9 @@ impl Services {
         };
         let sent = Facts { groups: Some(&wanted.groups), ..Facts::default() };
         let needs = engine::needs_of(set, &compiled, &Subject::new(name, sent));
-        let found = self.found(flag.project_id, name, &needs).await?;
-        let known = Known::of(set, found, name, past.map(|past| past.properties));
+        let stored = looked_up_id(name);
+        let found = self.found(flag.project_id, &stored, &needs).await?;
+        let known = Known::of(set, found, &stored, past.map(|past| past.properties));
         let subject = Subject::new(name, known.facts(sent));
         let explained = engine::explain(set, &compiled, &subject, now);
         Ok(told_of(&compiled, &explained, &known.properties, told))
@@ -148,7 +150,8 @@ impl Services {
     }
 
     async fn found(&self, project_id: i64, name: &str, needs: &Needs) -> Result<FactsFound> {
-        let place = |(index, key): &(i64, String)| Some((i32::try_from(*index).ok()?, key.clone()));
+        let place =
+            |(index, key): &(i64, String)| Some((i32::try_from(*index).ok()?, looked_up_id(key)));
         let wanted = FactsWanted {
             distinct_ids: vec![name.to_owned()],
             cohort_ids: needs.static_cohorts.iter().copied().collect(),

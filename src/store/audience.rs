@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 use super::{
     Store,
@@ -87,7 +87,8 @@ impl Store {
             .select_only()
             .column(person_distinct_id::Column::PersonId)
             .column_as(person_distinct_id::Column::DistinctId.min(), "distinct_id")
-            .filter(person_distinct_id::Column::ProjectId.eq(project_id))
+            // Read through the index of persons: the project's own would lead to all of its ids.
+            .filter(Expr::col(person_distinct_id::Column::ProjectId).add(0).eq(project_id))
             .filter(person_distinct_id::Column::PersonId.between(first, last))
             .group_by(person_distinct_id::Column::PersonId)
             .into_tuple()

@@ -20,6 +20,7 @@ use super::{
 use crate::model::{
     error::Result,
     group::{Group, GroupType},
+    stored_id::looked_up_id,
 };
 
 /// The most kinds of group in a project.
@@ -64,7 +65,8 @@ impl Store {
         type_index: i32,
         key: &str,
     ) -> Result<Option<Group>> {
-        let wanted = of_type(project_id, type_index).filter(group::Column::GroupKey.eq(key));
+        let wanted =
+            of_type(project_id, type_index).filter(group::Column::GroupKey.eq(looked_up_id(key)));
         wanted.one(self.reader()).await.map_err(failure)?.map(noun).transpose()
     }
 }
@@ -86,21 +88,22 @@ fn noun(row: group::Model) -> Result<Group> {
 
 impl ProjectWrite {
     /// Makes the group types that are missing, each at the next free number, as far as there is
-    /// room; answers all there are then.
+    /// room; answers how many were made.
     pub(crate) async fn ensure_group_types<'n>(
         &mut self,
         names: impl IntoIterator<Item = &'n str>,
-    ) -> Result<BTreeMap<String, i32>> {
+    ) -> Result<usize> {
         let stored = of_project(&self.txn, self.project.id).await?;
         let mut types: BTreeMap<String, i32> =
             stored.into_iter().map(|kind| (kind.name, kind.index)).collect();
+        let before = types.len();
         for name in names {
             let free = (0..MOST_GROUP_TYPES).find(|index| types.values().all(|used| used != index));
             let Some(index) = free.filter(|_| !types.contains_key(name)) else { continue };
             self.insert_group_type(name, index).await?;
             types.insert(name.to_owned(), index);
         }
-        Ok(types)
+        Ok(types.len() - before)
     }
 
     /// The number of a group type, and whether it was made just now: at the preferred number where
@@ -129,6 +132,7 @@ impl ProjectWrite {
             project_id: Set(self.project.id),
             group_type_index: Set(index),
             name: Set(name.to_owned()),
+            ..Default::default()
         };
         group_type::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(failure)?;
         self.touch(Kind::Project, self.project.id, false);
@@ -147,6 +151,11 @@ pub(super) async fn of_project(
         .all(connection)
         .await
         .map_err(failure)?;
-    let noun = |row: group_type::Model| GroupType { index: row.group_type_index, name: row.name };
+    let noun = |row: group_type::Model| GroupType {
+        index: row.group_type_index,
+        name: row.name,
+        name_singular: row.name_singular,
+        name_plural: row.name_plural,
+    };
     Ok(rows.into_iter().map(noun).collect())
 }

@@ -49,9 +49,10 @@ impl Store {
             true => {
                 "INSERT INTO hash_key_override \
                  (project_id, person_id, feature_flag_key, hash_key, created_at) \
-                 SELECT p.project_id, p.id, flag.flag_key, pair->>1, $4 \
-                 FROM json_array_elements(CAST($2 AS json)) AS pair \
-                 JOIN person p ON p.id = CAST(pair->>0 AS bigint) AND p.project_id = $1 \
+                 SELECT p.project_id, p.id, flag.flag_key, w.pair ->> 1, $4 \
+                 FROM json_array_elements(CAST($2 AS json)) AS w(pair) \
+                 CROSS JOIN LATERAL (SELECT id, project_id FROM person \
+                  WHERE id = CAST(w.pair ->> 0 AS bigint) AND project_id = $1 LIMIT 1) AS p \
                  CROSS JOIN json_array_elements_text(CAST($3 AS json)) AS flag(flag_key) \
                  WHERE true ORDER BY p.id, flag.flag_key ON CONFLICT DO NOTHING"
             }
@@ -60,7 +61,8 @@ impl Store {
                  (project_id, person_id, feature_flag_key, hash_key, created_at) \
                  SELECT p.project_id, p.id, flag.value, json_extract(pair.value, '$[1]'), $4 \
                  FROM json_each($2) AS pair \
-                 JOIN person p ON p.id = json_extract(pair.value, '$[0]') AND p.project_id = $1 \
+                 CROSS JOIN person p \
+                 ON p.id = json_extract(pair.value, '$[0]') AND +p.project_id = $1 \
                  CROSS JOIN json_each($3) AS flag \
                  WHERE true ORDER BY p.id, flag.value ON CONFLICT DO NOTHING"
             }
@@ -71,12 +73,13 @@ impl Store {
     fn ids_of(&self) -> &'static str {
         match self.is_postgres() {
             true => {
-                "SELECT distinct_id FROM person_distinct_id WHERE project_id = $1 AND person_id IN \
-                 (SELECT CAST(item AS bigint) FROM json_array_elements_text(CAST($2 AS json)) AS l(item)) LIMIT 1001"
+                "SELECT distinct_id FROM person_distinct_id WHERE +project_id = $1 \
+                 AND person_id = ANY (ARRAY(SELECT CAST(item AS bigint) \
+                 FROM json_array_elements_text(CAST($2 AS json)) AS l(item))) LIMIT 1001"
             }
             false => {
                 "SELECT distinct_id FROM person_distinct_id \
-                 WHERE project_id = $1 AND person_id IN (SELECT value FROM json_each($2)) LIMIT 1001"
+                 WHERE +project_id = $1 AND person_id IN (SELECT value FROM json_each($2)) LIMIT 1001"
             }
         }
     }

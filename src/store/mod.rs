@@ -25,6 +25,7 @@ mod flag_rows;
 mod flags;
 pub(crate) mod flags_bulk;
 mod flags_labels;
+mod group_types;
 mod groups;
 mod hash_keys;
 mod history;

@@ -39,6 +39,18 @@ pub(crate) async fn lock_persons(txn: &impl ConnectionTrait, project_id: i64) ->
     run(txn, lock, vec![PERSONS_LOCK.into(), project_id.into()]).await
 }
 
+/// As [`lock_persons`], without waiting: false if somebody else holds the lock.
+pub(crate) async fn try_lock_persons(txn: &impl ConnectionTrait, project_id: i64) -> Result<bool> {
+    if txn.get_database_backend() != DbBackend::Postgres {
+        return Ok(true);
+    }
+    let lock = "SELECT pg_try_advisory_xact_lock($1, ($2 % 2147483648)::int)";
+    let values = [PERSONS_LOCK.into(), project_id.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, lock, values);
+    let row = txn.query_one_raw(statement).await.map_err(failure)?;
+    row.map_or(Ok(false), |row| row.try_get_by_index(0).map_err(failure))
+}
+
 /// The persons known by these ids: their rows' numbers by distinct id. Unknown ids are left out.
 pub(crate) async fn known_persons(
     connection: &impl ConnectionTrait,

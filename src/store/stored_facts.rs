@@ -145,55 +145,85 @@ impl Row {
     }
 }
 
+/// What a FROM of each part has, for the two databases.
+struct Sources {
+    /// Wanted ids with the person of each, as `d`.
+    ids: &'static str,
+    /// The person of each `d`, as `p`.
+    persons: &'static str,
+    /// The hash keys of each `d`, as `o`.
+    hash_keys: &'static str,
+    /// Those of the cohorts asked about that list each `d`, as `m`.
+    memberships: &'static str,
+    /// Wanted groups, as `g`.
+    groups: &'static str,
+}
+
+/// PostgreSQL is told to look each of them up. Left to itself it may, without statistics, compare
+/// each with each.
+const POSTGRES: Sources = Sources {
+    ids: "json_array_elements_text(CAST($2 AS json)) AS w(id) CROSS JOIN LATERAL \
+          (SELECT distinct_id, person_id FROM person_distinct_id \
+           WHERE project_id = $1 AND distinct_id = w.id LIMIT 1) AS d",
+    persons: "CROSS JOIN LATERAL (SELECT id, properties, created_at FROM person \
+              WHERE id = d.person_id LIMIT 1) AS p",
+    hash_keys: "CROSS JOIN LATERAL (SELECT feature_flag_key, hash_key FROM hash_key_override \
+                WHERE project_id = $1 AND person_id = d.person_id OFFSET 0) AS o",
+    memberships: "CROSS JOIN LATERAL (SELECT cohort_id FROM cohort_member \
+                  WHERE person_id = d.person_id AND cohort_id = ANY (ARRAY(\
+                   SELECT CAST(item AS bigint) \
+                   FROM json_array_elements_text(CAST($3 AS json)) AS l(item))) OFFSET 0) AS m",
+    groups: "json_array_elements(CAST($4 AS json)) AS w(pair) CROSS JOIN LATERAL \
+             (SELECT group_key, group_type_index, properties FROM \"group\" \
+              WHERE project_id = $1 AND group_type_index = CAST(w.pair ->> 0 AS integer) \
+              AND group_key = w.pair ->> 1 LIMIT 1) AS g",
+};
+
+/// The order of a cross join is kept, and so an index is used to its last column.
+const SQLITE: Sources = Sources {
+    ids: "json_each($2) AS w CROSS JOIN person_distinct_id AS d \
+          ON d.project_id = $1 AND d.distinct_id = w.value",
+    persons: "CROSS JOIN person AS p ON p.id = d.person_id",
+    hash_keys: "CROSS JOIN hash_key_override AS o \
+                ON o.project_id = d.project_id AND o.person_id = d.person_id",
+    memberships: "CROSS JOIN cohort_member AS m ON m.person_id = d.person_id \
+                  AND m.cohort_id IN (SELECT value FROM json_each($3))",
+    groups: "json_each($4) AS w CROSS JOIN \"group\" AS g ON g.project_id = $1 \
+             AND g.group_type_index = json_extract(w.value, '$[0]') \
+             AND g.group_key = json_extract(w.value, '$[1]')",
+};
+
 /// The statement for the parts that are asked for. `$1` is the project, `$2` to `$4` are lists.
 fn sql(is_postgres: bool, wanted: &FactsWanted) -> String {
-    let (texts, numbers, groups) = match is_postgres {
-        true => (
-            "SELECT json_array_elements_text(CAST($2 AS json))",
-            "SELECT CAST(item AS bigint) FROM json_array_elements_text(CAST($3 AS json)) AS l(item)",
-            "json_array_elements(CAST($4 AS json)) AS pair JOIN \"group\" g \
-             ON g.group_type_index = CAST(pair->>0 AS integer) AND g.group_key = pair->>1",
-        ),
-        false => (
-            "SELECT value FROM json_each($2)",
-            "SELECT value FROM json_each($3)",
-            // The order of a cross join is kept, and so the index is used to its last column.
-            "json_each($4) AS pair CROSS JOIN \"group\" g \
-             ON g.group_type_index = json_extract(pair.value, '$[0]') \
-             AND g.group_key = json_extract(pair.value, '$[1]')",
-        ),
-    };
-    let people = format!("d.project_id = $1 AND d.distinct_id IN ({texts})");
-    let mut parts = Vec::new();
+    let from = if is_postgres { POSTGRES } else { SQLITE };
+    let (people, mut parts) = (from.ids, Vec::new());
     if !wanted.distinct_ids.is_empty() {
         parts.push(format!(
             "SELECT 0 AS kind, d.distinct_id AS owner, p.id AS number, CAST(NULL AS text) AS name, \
-             p.properties AS content, p.created_at AS created_at \
-             FROM person_distinct_id d JOIN person p ON p.id = d.person_id WHERE {people}"
+             p.properties AS content, p.created_at AS created_at FROM {people} {}",
+            from.persons
         ));
         parts.push(format!(
             "SELECT 2 AS kind, d.distinct_id AS owner, d.person_id AS number, \
              o.feature_flag_key AS name, o.hash_key AS content, \
-             CAST(NULL AS timestamp with time zone) AS created_at \
-             FROM person_distinct_id d JOIN hash_key_override o \
-             ON o.project_id = d.project_id AND o.person_id = d.person_id WHERE {people}"
+             CAST(NULL AS timestamp with time zone) AS created_at FROM {people} {}",
+            from.hash_keys
         ));
     }
     if !wanted.distinct_ids.is_empty() && !wanted.cohort_ids.is_empty() {
         parts.push(format!(
             "SELECT 1 AS kind, d.distinct_id AS owner, m.cohort_id AS number, \
              CAST(NULL AS text) AS name, CAST(NULL AS text) AS content, \
-             CAST(NULL AS timestamp with time zone) AS created_at \
-             FROM person_distinct_id d JOIN cohort_member m ON m.person_id = d.person_id \
-             WHERE {people} AND m.cohort_id IN ({numbers})"
+             CAST(NULL AS timestamp with time zone) AS created_at FROM {people} {}",
+            from.memberships
         ));
     }
     if !wanted.groups.is_empty() {
         parts.push(format!(
             "SELECT 3 AS kind, g.group_key AS owner, CAST(g.group_type_index AS bigint) AS number, \
              CAST(NULL AS text) AS name, g.properties AS content, \
-             CAST(NULL AS timestamp with time zone) AS created_at \
-             FROM {groups} WHERE g.project_id = $1"
+             CAST(NULL AS timestamp with time zone) AS created_at FROM {}",
+            from.groups
         ));
     }
     parts.join(" UNION ALL ")

@@ -13,6 +13,7 @@ pub struct IngestMetrics {
     events: Counter<u64>,
     repeated: Counter<u64>,
     rejected: Counter<u64>,
+    uncounted: Counter<u64>,
     waiting: UpDownCounter<i64>,
     commits: Histogram<f64>,
 }
@@ -31,6 +32,10 @@ impl IngestMetrics {
             rejected: meter
                 .u64_counter("flagstaff.ingest.rejected")
                 .with_description("Events refused")
+                .build(),
+            uncounted: meter
+                .u64_counter("flagstaff.ingest.usage.uncounted")
+                .with_description("Events about the use of flags that were not counted, by reason")
                 .build(),
             waiting: meter
                 .i64_up_down_counter("flagstaff.ingest.waiting")
@@ -57,8 +62,17 @@ impl IngestMetrics {
         self.waiting.add(change, &[]);
     }
 
-    pub(crate) fn record_commit(&self, took: Duration, repeated: usize) {
+    pub(crate) fn record_commit(&self, took: Duration) {
         self.commits.record(took.as_secs_f64(), &[]);
-        self.repeated.add(repeated as u64, &[]);
+    }
+
+    pub(crate) fn record_repeated(&self, events: usize) {
+        self.repeated.add(events as u64, &[]);
+    }
+
+    pub(crate) fn record_uncounted(&self, reason: &'static str, events: usize) {
+        if events > 0 {
+            self.uncounted.add(events as u64, &[KeyValue::new("reason", reason)]);
+        }
     }
 }

@@ -88,6 +88,7 @@ async fn repeated(senders: [&Service; 2]) {
         let uuid = Uuid::new_v4().to_string();
         with_uuid(&uuid, called("beta", &format!("u{n}"), json!(true)))
     };
+    senders[0].create_for_everyone("beta").await;
     let batch: Vec<_> = (0..EVENTS).map(event).collect();
     let sent = (0..10).map(|n| {
         let (sender, mut batch) = (senders[n % 2], batch.clone());

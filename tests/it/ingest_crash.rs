@@ -13,6 +13,7 @@ use crate::support::{
 };
 
 const TOKEN: &str = "phc_0123456789012345678901234567890123456789";
+const KEY: &str = "phx_0123456789012345678901234567890123456789";
 const BATCHES: usize = 50;
 const EVENTS: usize = 1_000;
 
@@ -21,6 +22,7 @@ fn start(database_url: &str) -> Running {
     Flagstaff::new(&arguments)
         .env("FLAGSTAFF_DATABASE_URL", database_url)
         .env("FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN", TOKEN)
+        .env("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", KEY)
         .start()
 }
 
@@ -30,7 +32,7 @@ fn batch(number: usize) -> Value {
         let person = format!("person {}", n % 100);
         let event = match n % 2 {
             0 => event("$set", &person, json!({"$set": {"batch": number}})),
-            _ => called(&format!("batch-{number}"), &person, json!(true)),
+            _ => called("beta", &person, json!(format!("batch-{number}"))),
         };
         with_uuid(&Uuid::new_v4().to_string(), event)
     });
@@ -56,11 +58,19 @@ async fn send(address: &str, batches: &[Value], enough: usize) -> BTreeSet<usize
     acknowledged
 }
 
+/// The flag whose calls are counted.
+async fn make_flag(address: &str) {
+    let url = format!("http://{address}/api/projects/1/feature_flags/");
+    let request = http_client().build().unwrap().post(url).bearer_auth(KEY);
+    let answer = request.json(&json!({"key": "beta"})).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+}
+
 /// How much of a batch is stored: changes of persons, and calls.
 async fn stored(database_url: &str, batch: usize) -> (i64, i64) {
     let changes =
         format!(r#"SELECT COUNT(*) FROM person_change WHERE properties = '{{"batch":{batch}}}'"#);
-    let calls = format!("SELECT SUM(count) FROM usage_hour WHERE flag_key = 'batch-{batch}'");
+    let calls = format!("SELECT SUM(count) FROM usage_hour WHERE variant = 'batch-{batch}'");
     (number(database_url, &changes).await, number(database_url, &calls).await)
 }
 
@@ -68,6 +78,7 @@ async fn killed_half_way(database_url: &str) {
     let half = EVENTS as i64 / 2;
     let batches: Vec<Value> = (0..BATCHES).map(batch).collect();
     let running = start(database_url);
+    make_flag(&running.address("address")).await;
     let acknowledged = send(&running.address("address"), &batches, 5).await;
     running.kill();
     assert!(!acknowledged.is_empty() && acknowledged.len() < BATCHES, "{acknowledged:?}");

@@ -28,6 +28,10 @@ both_databases! {
     calls_raise_no_revision_and_survive_a_change_of_the_flag,
     of_two_events_with_one_uuid_the_first_counts,
     nul_characters_are_removed,
+    the_use_of_unknown_flags_and_old_use_are_not_counted,
+    an_event_without_a_uuid_gets_one,
+    an_event_from_the_far_future_happened_when_it_arrived,
+    the_ids_of_old_events_are_forgotten,
     an_event_that_spoils_a_transaction_is_refused_alone,
     a_person_does_not_grow_without_bound,
     what_was_written_is_in_the_metrics,
@@ -321,8 +325,15 @@ async fn a_new_group_type_raises_the_revision(service: &Service) {
     assert_eq!(revision(service).await, before + 1, "a group alone does not");
 }
 
+/// The half of an hour of yesterday.
+fn yesterday(hour: u32) -> String {
+    let day = (chrono::Utc::now() - chrono::TimeDelta::days(1)).date_naive();
+    format!("{day}T{hour:02}:30:00Z")
+}
+
 async fn calls_are_counted_by_flag_variant_and_hour(service: &Service) {
-    let hour = |hour: u32, event: Value| at(&format!("2026-01-01T{hour:02}:30:00Z"), event);
+    service.create_for_everyone("beta").await;
+    let hour = |hour: u32, event: Value| at(&yesterday(hour), event);
     service
         .ingest(&[
             hour(1, called("beta", "a", json!("blue"))),
@@ -404,11 +415,93 @@ async fn of_two_events_with_one_uuid_the_first_counts(service: &Service) {
         "and across batches"
     );
     assert_eq!(service.count("person_change").await, 1);
+    service.create_for_everyone("beta").await;
     let other = "01890a5d-ac96-774b-bcce-b302099a8058";
     let call = with_uuid(other, called("beta", "u", json!(true)));
     let calls: Vec<_> = (0..20).map(|_| std::slice::from_ref(&call)).collect();
     futures::future::join_all(calls.into_iter().map(|call| service.ingest(call))).await;
     assert_eq!(service.number("SELECT SUM(count) FROM usage_hour").await, 1, "and at once");
+}
+
+async fn the_use_of_unknown_flags_and_old_use_are_not_counted(service: &Service) {
+    let id = service.create_for_everyone("beta").await;
+    let gone = service.create_for_everyone("gone").await;
+    service.patch(gone, json!({"deleted": true})).await;
+    let days_ago = |days: i64| (chrono::Utc::now() - chrono::TimeDelta::days(days)).to_rfc3339();
+    service
+        .ingest(&[
+            called("never-made", "u", json!(true)),
+            called("gone", "u", json!(true)),
+            event("$feature_view", "u", json!({"feature_flag": "never-made"})),
+            at("1980-01-01T00:00:00Z", called("beta", "u", json!(true))),
+            at(&days_ago(91), called("beta", "u", json!(true))),
+            at(&days_ago(89), called("beta", "u", json!(true))),
+        ])
+        .await;
+    assert_eq!(service.count("usage_hour").await, 1);
+    assert_eq!(service.count("usage_unique").await, 1);
+    assert_eq!(service.number("SELECT SUM(count) FROM usage_hour").await, 1);
+    assert!(last_called(service, id).await.is_string());
+    let metrics = service.metrics().await;
+    for (reason, count) in [("unknown_flag", 3), ("too_old", 2)] {
+        let counted = |line: &&str| {
+            line.starts_with("flagstaff_ingest_usage_uncounted_total") && line.contains(reason)
+        };
+        let line = metrics.lines().find(counted).unwrap_or_else(|| panic!("{metrics}"));
+        assert!(line.ends_with(&format!(" {count}")), "{line}");
+    }
+}
+
+async fn an_event_without_a_uuid_gets_one(service: &Service) {
+    service.ingest(&[set("u", T1, json!({"n": 1})), event("$pageview", "u", json!({}))]).await;
+    assert_eq!(service.count("ingested_event").await, 2);
+    assert_eq!(service.count("person_change WHERE event_uuid IS NOT NULL").await, 1);
+    service.ingest(&[set("u", T1, json!({"n": 1}))]).await;
+    assert_eq!(service.count("person_change").await, 2, "another event, whatever it says");
+}
+
+async fn an_event_from_the_far_future_happened_when_it_arrived(service: &Service) {
+    let id = service.create_for_everyone("beta").await;
+    let ahead = |hours: i64| (chrono::Utc::now() + chrono::TimeDelta::hours(hours)).to_rfc3339();
+    service
+        .ingest(&[
+            set("far", &ahead(24), json!({"p": "ahead"})),
+            set("near", &ahead(22), json!({"p": "ahead"})),
+            at(&ahead(22), called("beta", "u", json!(true))),
+        ])
+        .await;
+    service
+        .ingest(&[
+            event("$set", "far", json!({"$set": {"p": "now"}})),
+            event("$set", "near", json!({"$set": {"p": "now"}})),
+        ])
+        .await;
+    assert_eq!(service.properties_of("far").await.unwrap(), json!({"p": "now"}));
+    assert_eq!(service.properties_of("near").await.unwrap(), json!({"p": "ahead"}));
+    let called_at = last_called(service, id).await;
+    assert!(time(called_at.as_str().unwrap()) <= chrono::Utc::now(), "{called_at}");
+}
+
+async fn the_ids_of_old_events_are_forgotten(service: &Service) {
+    service.ingest(&[event("$pageview", "u", json!({}))]).await;
+    let old = match service.database_url.starts_with("postgres") {
+        true => "gen_random_uuid(), now() - interval '31 days' FROM generate_series(1, 2500)",
+        false => {
+            "randomblob(16), '2020-01-01T00:00:00+00:00' FROM \
+             (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500) \
+              SELECT n FROM c)"
+        }
+    };
+    let insert =
+        format!("INSERT INTO ingested_event (project_id, uuid, received_at) SELECT 1, {old}");
+    service.execute(&insert).await;
+    assert_eq!(service.count("ingested_event").await, 2501);
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    let running = service.flagstaff(&arguments).start();
+    let within = std::time::Duration::from_secs(20);
+    let is_swept = async || (service.count("ingested_event").await == 1).then_some(());
+    crate::support::eventually("old ids are swept", within, is_swept).await;
+    running.terminate();
 }
 
 async fn nul_characters_are_removed(service: &Service) {
@@ -443,7 +536,7 @@ async fn an_event_that_spoils_a_transaction_is_refused_alone(service: &Service) 
 }
 
 async fn a_person_does_not_grow_without_bound(service: &Service) {
-    let large = |n: i64| set("u", T1, json!({ format!("p{n}"): "x".repeat(300 * 1024) }));
+    let large = |n: i64| set("u", T1, json!({ format!("p{n}"): "x".repeat(150 * 1024) }));
     for n in 0..3 {
         service.ingest(&[large(n)]).await;
     }

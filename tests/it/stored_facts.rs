@@ -17,6 +17,7 @@ both_databases! {
     many_who_ask_the_same_at_once_cost_one_query,
     nobody_is_read_from_another_project,
     ids_that_no_database_keeps_belong_to_strangers,
+    what_is_stored_is_found_by_the_id_that_ingestion_stores,
     the_command_line_evaluates_by_what_is_stored,
 }
 
@@ -275,6 +276,49 @@ async fn ids_that_no_database_keeps_belong_to_strangers(service: &Service) {
         let body = json!({"distinct_id": id, "$anon_distinct_id": id, "groups": {"company": id}});
         assert!(!on(service, "pros", body).await, "{id:?}");
     }
+}
+
+/// Ids as clients send them, and as ingestion stores them.
+async fn what_is_stored_is_found_by_the_id_that_ingestion_stores(service: &Service) {
+    flag(service, "pros", is("plan", "pro")).await;
+    let tried = service.create_for_everyone("tried").await;
+    let filter = json!({"groups": [{"properties": [is("plan", "pro")]}]});
+    service.patch(tried, json!({"filters": filter})).await;
+    let long = "é".repeat(400);
+    for id in ["a\0nn", &long, &long[..402], "\0b"] {
+        let event = json!({"event": "$set", "distinct_id": id,
+            "properties": {"$set": {"plan": "pro"}}});
+        service.ingest(&[event]).await;
+        let plain = id.replace('\0', "");
+        for asked in [id, &plain] {
+            assert!(on(service, "pros", json!({"distinct_id": asked})).await, "{asked:?}");
+            let path = format!("{}{tried}/test_evaluation/", crate::support::FLAGS);
+            let (status, tested) =
+                service.rest(http::Method::POST, &path, json!({"distinct_id": asked})).await;
+            // Management refuses NUL characters.
+            let expected = if asked.contains('\0') { [200, 400] } else { [200, 200] };
+            assert!(expected.contains(&status), "{asked:?}: {tested}");
+            assert!(status == 400 || tested["result"] == true, "{asked:?}: {tested}");
+            let reasons: String = form_urlencoded(asked);
+            let path =
+                format!("{}evaluation_reasons/?distinct_id={reasons}", crate::support::FLAGS);
+            let (status, reasons) = service.get(&path).await;
+            assert!(expected.contains(&status), "{asked:?}: {reasons}");
+            assert!(status == 400 || reasons["pros"]["value"] == true, "{asked:?}: {reasons}");
+        }
+        let path = format!("/api/projects/1/persons/?distinct_id={}", form_urlencoded(&plain));
+        assert_eq!(service.get(&path).await.1["count"], 1, "{plain}");
+    }
+    for stranger in [format!("{long}x"), "\0".to_owned()] {
+        assert!(!on(service, "pros", json!({"distinct_id": stranger})).await, "{stranger:?}");
+    }
+    let other = "é".repeat(200);
+    assert!(!on(service, "pros", json!({"distinct_id": format!("{other}a")})).await);
+}
+
+/// A text as a query has it.
+fn form_urlencoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 async fn the_command_line_evaluates_by_what_is_stored(service: &Service) {

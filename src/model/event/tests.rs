@@ -71,8 +71,31 @@ fn what_cannot_be_used_is_said() {
     }
     let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
     assert!(named("x", json!({"deep": deep})).unwrap_err().contains("nested deeper"));
-    let large = json!({"$set": {"a": "x".repeat(MAX_PROPERTIES_BYTES)}});
+    let large = json!({"$set": {"a": "x".repeat(MAX_STORED_BYTES)}});
     assert!(named("x", large).unwrap_err().contains("larger than"));
+}
+
+#[test]
+fn an_event_gives_a_bounded_number_of_properties() {
+    let values = |count: usize| -> Value { (0..count).map(|n| (n.to_string(), n)).collect() };
+    let event = named("x", json!({"$set": values(2_500), "$set_once": values(2_500)})).unwrap();
+    assert_eq!(event.property_count(), 5_000);
+    assert!(event.bytes > 20_000);
+    let more = named("x", json!({"$set": values(2_500), "$set_once": values(2_501)}));
+    assert_eq!(more.unwrap_err(), "it has more than 5000 person properties");
+    let group = json!({"$group_type": "company", "$group_key": "a", "$group_set": values(5_001)});
+    let refused = named("$groupidentify", group).unwrap_err();
+    assert_eq!(refused, "`$group_set` has more than 5000 properties");
+}
+
+#[test]
+fn an_event_without_an_id_gets_one() {
+    let uuid = Uuid::from_u128(7);
+    let mut event = named("$set", json!({"$set": {"a": 1}})).unwrap();
+    event.identify(|| uuid);
+    assert_eq!((event.uuid, event.changes[0].event_uuid), (Some(uuid), Some(uuid)));
+    event.identify(Uuid::nil);
+    assert_eq!(event.uuid, Some(uuid), "its own is kept");
 }
 
 #[test]
@@ -160,10 +183,16 @@ fn an_event_happened_when_it_says_by_a_clock_that_is_right() {
         ("without any, on arrival", json!({}), None, "2026-11-23T12:00:00Z"),
         ("an offset counts back", json!({"offset": 1500}), None, "2026-11-23T11:59:58.5Z"),
         (
-            "nothing is from the future",
-            json!({"timestamp": "2030-01-01T00:00:00Z"}),
+            "nothing is from the far future",
+            json!({"timestamp": "2026-11-24T11:00:01Z"}),
             None,
             "2026-11-23T12:00:00Z",
+        ),
+        (
+            "23 hours ahead may be a time zone",
+            json!({"timestamp": "2026-11-24T11:00:00Z"}),
+            None,
+            "2026-11-24T11:00:00Z",
         ),
         (
             "a fast clock is corrected",

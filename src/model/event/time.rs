@@ -7,6 +7,8 @@ use crate::model::{fields, json::Object};
 
 /// Smaller differences between the sender's clock and ours are the journey, not a wrong clock.
 const JOURNEY: TimeDelta = TimeDelta::seconds(10);
+/// How far ahead of its arrival an event may lie: people live in time zones, and clocks differ.
+const MAX_AHEAD: TimeDelta = TimeDelta::hours(23);
 
 /// When a request was sent, by its sender's clock, and when it arrived, by ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub struct Sent {
 ///   differs from its arrival by more than ten seconds, the sender's clock is wrong, and the event
 ///   is moved by the difference, unless it asks not to (`$ignore_sent_at`).
 /// - Without one, `offset` tells how many milliseconds before its arrival it happened.
-/// - With neither, it happened when it arrived; so did an event from the future.
+/// - With neither, it happened when it arrived; so did one that claims to happen more than 23 hours
+///   after its arrival.
 ///
 /// # Errors
 ///
@@ -43,7 +46,8 @@ pub(super) fn occurred_at(
     };
     match happened < DateTime::UNIX_EPOCH {
         true => Err("`timestamp` is before 1970".into()),
-        false => Ok(happened.min(sent.arrived_at).trunc_subsecs(6)),
+        false if happened - sent.arrived_at > MAX_AHEAD => Ok(sent.arrived_at.trunc_subsecs(6)),
+        false => Ok(happened.trunc_subsecs(6)),
     }
 }
 

@@ -28,9 +28,11 @@ fn alias(name: &str, id: &str, alias: &str, second: i64) -> Event {
 fn after(events: &[Event]) -> Persons {
     let mut persons = Persons::default();
     for event in events {
-        if let Step::NeedsHistory(place) = persons.apply(event).unwrap() {
-            persons.replay(place, Vec::new());
-        }
+        persons.apply(event).unwrap();
+    }
+    let waiting: Vec<usize> = persons.awaiting_history().collect();
+    for place in waiting {
+        persons.replay(place, Vec::new());
     }
     persons
 }
@@ -157,10 +159,73 @@ fn plain_events_make_nobody() {
 #[test]
 fn a_person_does_not_grow_without_bound() {
     let mut persons = Persons::default();
-    let large = |n: i64| set("u", n, json!({ format!("p{n}"): "x".repeat(300 * 1024) }));
-    for n in 1..=3 {
-        assert_eq!(persons.apply(&large(n)), Ok(Step::Done));
+    let large = |n: i64| set("u", n, json!({ format!("p{n}"): "x".repeat(200 * 1024) }));
+    for n in 1..=2 {
+        persons.apply(&large(n)).unwrap();
     }
-    assert!(persons.apply(&large(4)).unwrap_err().contains("larger than"));
-    assert_eq!(persons.apply(&large(3)), Ok(Step::Done), "what replaces is measured anew");
+    let refused = persons.apply(&large(3)).unwrap_err();
+    assert_eq!(refused, "its person would be larger than 524288 bytes");
+    persons.apply(&large(2)).unwrap();
+    persons.apply(&set("u", 4, json!({"small": 1}))).unwrap();
+    let (_, properties) = told(persons).remove(0);
+    assert_eq!(properties.as_object().unwrap().keys().collect::<Vec<_>>(), ["p1", "p2", "small"]);
+}
+
+#[test]
+fn a_person_has_a_bounded_number_of_properties() {
+    let mut persons = Persons::default();
+    let some = |from: i64| {
+        let values = (from..from + 2_500).map(|n| (n.to_string(), json!(n)));
+        set("u", 1, Value::Object(values.collect()))
+    };
+    persons.apply(&some(0)).unwrap();
+    persons.apply(&some(2_500)).unwrap();
+    let refused = persons.apply(&set("u", 1, json!({"more": 1}))).unwrap_err();
+    assert_eq!(refused, "its person would have more than 5000 properties");
+    persons.apply(&set("u", 2, json!({"17": "other"}))).unwrap();
+    let unset = event(3, json!({"event": "$set", "distinct_id": "u", "$unset": ["18"]}));
+    persons.apply(&unset).unwrap();
+    persons.apply(&set("u", 4, json!({"more": 1}))).unwrap();
+}
+
+#[test]
+fn persons_who_are_too_large_together_stay_apart() {
+    let large = |id: &str| set(id, 1, json!({ id: "x".repeat(300 * 1024) }));
+    let mut persons = after(&[large("u"), large("v")]);
+    let merge = alias("$merge_dangerously", "u", "v", 2);
+    assert!(persons.apply(&merge).unwrap_err().contains("larger than"));
+    let ids: Vec<_> = told(persons).into_iter().map(|(ids, _)| ids).collect();
+    assert_eq!(ids, [["u"], ["v"]]);
+}
+
+#[test]
+fn a_refused_event_changes_nothing() {
+    let large = set("u", 1, json!({"p": "x".repeat(500 * 1024), "q": 1}));
+    let mut persons = after(&[large]);
+    let raw = json!({"event": "$identify", "distinct_id": "u", "$set": {"q": 2},
+        "$set_once": {"r": "x".repeat(30 * 1024)}, "$unset": ["gone"],
+        "properties": {"$anon_distinct_id": "anon"}});
+    assert!(persons.apply(&event(2, raw)).is_err());
+    let (ids, properties) = told(persons).remove(0);
+    assert_eq!((ids, &properties["q"]), (vec!["u".to_owned()], &json!(1)));
+    assert_eq!(properties.as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn many_events_for_a_large_person_cost_what_the_events_weigh() {
+    let filler = (0..4_000).map(|n| (format!("filler {n}"), json!("x".repeat(100))));
+    let mut persons = after(&[set("u", 1, Value::Object(filler.collect()))]);
+    for n in 0..3_000 {
+        let change = match n % 3 {
+            0 => {
+                json!({"event": "$set", "distinct_id": "u", "$set": {"large": "x".repeat(10_000)}})
+            }
+            1 => {
+                json!({"event": "$set", "distinct_id": "u", "$unset": [format!("filler {}", n % 4_000)]})
+            }
+            _ => json!({"event": "$set", "distinct_id": "u", "$set": {"n": n}}),
+        };
+        let _ = persons.apply(&event(n, change));
+    }
+    assert_eq!(told(persons).remove(0).1["n"], 2_999);
 }

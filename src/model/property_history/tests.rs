@@ -162,7 +162,52 @@ fn sorted(values: &Object) -> BTreeMap<String, Value> {
     values.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+#[test]
+fn the_oldest_removals_are_forgotten_first() {
+    let mut properties = Properties::default();
+    for n in 0..1_500 {
+        let _ = properties.apply(&change(ChangeKind::Unset, json!([format!("p{n}")]), n));
+    }
+    let _ = properties.apply(&change(ChangeKind::Set, json!({"stays": 1}), 0));
+    properties.forget_oldest_unsets();
+    let times = properties.times();
+    assert_eq!(times.as_object().unwrap().len(), 1_001);
+    assert!(times.get("p499").is_none() && times.get("p500").is_some(), "{times}");
+}
+
+#[test]
+fn times_that_a_wrong_clock_gave_do_not_stay_in_the_future() {
+    let mut properties = live(&[set(1_000, "ahead")]);
+    properties.cap_times(at(500), at(400));
+    assert_eq!(properties.apply(&set(450, "now")), Verdict::Exact);
+    assert_eq!(properties.values()["p"], "now");
+    let mut properties = live(&[set(450, "right")]);
+    properties.cap_times(at(500), at(400));
+    assert_eq!(properties.apply(&set(449, "older")), Verdict::Exact);
+    assert_eq!(properties.values()["p"], "right");
+}
+
 proptest! {
+    #[test]
+    fn changes_that_are_refused_leave_no_trace(
+        before in prop::collection::vec(any_change(), 0..8),
+        refused in prop::collection::vec(any_change(), 0..5),
+    ) {
+        let mut properties = live(&before);
+        let large = change(ChangeKind::Set, json!({"z": "x".repeat(MAX_STORED_BYTES)}), 20);
+        let expected = (sorted(properties.values()), properties.times(), properties.bytes());
+        prop_assert!(properties.apply_within_bounds(&[refused, vec![large]].concat()).is_err());
+        let after = (sorted(properties.values()), properties.times(), properties.bytes());
+        prop_assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn the_size_is_what_is_written(changes in prop::collection::vec(any_change(), 0..14)) {
+        let properties = live(&changes);
+        let written = Value::Object(properties.values().clone()).to_string().len();
+        prop_assert_eq!(properties.bytes(), (written - 1).max(2) - if written > 2 { 0 } else { 2 });
+    }
+
     #[test]
     fn live_properties_are_what_a_replay_gives(
         changes in prop::collection::vec(any_change(), 0..14),

@@ -174,9 +174,11 @@ fn answered(binding: &Binding, method: &MethodDescriptor, schemas: &mut Schemas)
             None => json!({}),
         };
     }
-    let results = output.get_field_by_name("results");
-    match (results, output.get_field_by_name("next_page_token")) {
-        (Some(results), Some(_)) => page(&results, is_activity(method), schemas),
+    // The one list that is never long enough for a second page.
+    let is_list =
+        output.get_field_by_name("next_page_token").is_some() || method.name() == "ListGroupTypes";
+    match output.get_field_by_name("results") {
+        Some(results) if is_list => page(&results, is_activity(method), schemas),
         _ => schemas.object(&output, &[]),
     }
 }

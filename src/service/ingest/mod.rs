@@ -4,10 +4,16 @@
 //! Each event is judged by itself. One that cannot be used is named in the
 //! [`Receipt`], and costs no other its place.
 
+mod group_types;
 mod queue;
+mod sweep;
 mod writer;
 
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
 pub(crate) use queue::Ingestion;
 
@@ -21,6 +27,35 @@ use crate::model::{
 
 /// Bodies beyond this are read on a thread of their own, so that other calls go on meanwhile.
 pub(crate) const LARGE_BYTES: usize = 64 * 1024;
+
+/// What ingestion is told by settings.
+#[derive(Clone, Copy, Debug)]
+pub struct IngestSettings {
+    /// The use of a flag that happened longer ago is not counted.
+    pub usage_max_age: Duration,
+    /// How long the ids of events are remembered.
+    pub dedup_window: Duration,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { usage_max_age: 90 * DAY, dedup_window: 30 * DAY }
+    }
+}
+
+impl IngestSettings {
+    /// The use of flags before this is not counted.
+    fn oldest_usage(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        before(now, self.usage_max_age)
+    }
+}
+
+/// A moment before another, or the earliest of all.
+fn before(now: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
+    let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+    now.checked_sub_signed(age).unwrap_or(DateTime::UNIX_EPOCH)
+}
 
 /// The events of one request.
 #[derive(Debug)]
@@ -73,12 +108,13 @@ impl Services {
     /// # Errors
     ///
     /// `Invalid` without any event, `Overloaded` when too much is waiting already, `Unavailable`
-    /// when the database is: then events with a uuid can be sent again.
+    /// when the database is: then events with a uuid can be sent again. Of a large request some
+    /// events may be committed then.
     pub(crate) async fn ingest(&self, project_id: i64, batch: Batch) -> Result<Receipt> {
         if batch.events.is_empty() {
             return Err(Error::field("events", "required", "At least one event is required."));
         }
-        let room = self.ingestion.reserve(batch.events.len(), batch.bytes)?;
+        let room = self.ingestion.reserve(project_id, batch.events.len(), batch.bytes)?;
         let total = batch.events.len();
         let (events, mut rejected) = match batch.bytes > LARGE_BYTES {
             true => {
@@ -88,6 +124,7 @@ impl Services {
             false => read(batch),
         };
         if !events.is_empty() {
+            self.ensure_group_types(project_id, &events).await?;
             rejected.extend(self.ingestion.write(project_id, events, room).await?);
             rejected.sort_by_key(|(place, _)| *place);
         }
@@ -103,7 +140,11 @@ fn read(batch: Batch) -> (Placed<Event>, Placed<String>) {
     let (mut events, mut rejected) = (Vec::with_capacity(batch.events.len()), Vec::new());
     for (place, raw) in batch.events.into_iter().enumerate() {
         match raw.and_then(|raw| Event::parse(raw, &batch.sent, batch.unnamed)) {
-            Ok(event) => events.push((place, event)),
+            Ok(mut event) => {
+                // The service's own retry counts once then, as the sender's does.
+                event.identify(Uuid::now_v7);
+                events.push((place, event));
+            }
             Err(reason) => rejected.push((place, reason)),
         }
     }

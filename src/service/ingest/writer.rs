@@ -1,212 +1,172 @@
-//! The one task that writes events: everything that waits goes into one
-//! transaction (group commit).
+//! The one task that writes events: a share of every project that has some goes
+//! into one transaction (group commit).
 //!
-//! A transaction that fails is divided until the event that spoils it stands
-//! alone; that one is refused, and all others are written. When the database is
-//! gone, everybody is told to come again.
+//! What becomes of the events is worked out before that transaction begins. A
+//! project whose persons somebody else has locked or changed, or whose events
+//! spoil the transaction, is written alone and beside the others, in turn with
+//! none of them (`alone`).
 
-use std::{
-    collections::BTreeMap,
-    ops::Range,
-    time::{Duration, Instant},
-};
+mod alone;
 
-use super::{
-    Placed,
-    queue::{Ingestion, Waiting},
-};
+use std::{sync::Arc, time::Instant};
+
+use super::queue::{Entry, Ingestion, Share};
 use crate::{
-    model::{
-        error::{Code, Result},
-        people::PeopleChanged,
-    },
+    model::{error::Result, people::PeopleChanged},
     service::Services,
     store::{
-        ProjectWrite, Transaction,
-        ingest::{GroupTypes, Item, Written, note_call, write},
+        Transaction,
+        ingest::{self, Call, Outcome, Part, Prepared, note_call},
+        persons_write::try_lock_persons,
     },
     telemetry::IngestMetrics,
 };
 
-/// The most events of a transaction; a larger request has one to itself.
-const MOST_EVENTS: usize = 10_000;
-/// How often a transaction is tried that met another's.
-const TRIES: u32 = 5;
-/// How long it is tried again: a database that does not answer is not asked on and on while all
-/// others wait.
-const RETRY_PERIOD: Duration = Duration::from_secs(5);
-
-/// What is to be told to each request: what was refused, or why all of it failed.
-type Answers = Vec<Result<Placed<String>>>;
+/// A share and what becomes of it.
+type Ready = (Share, Prepared);
 
 impl Services {
     /// Writes events as they come, for as long as the process lives. There is one such task.
     pub(crate) async fn write_events(self, metrics: IngestMetrics) {
         let queue: Ingestion = self.ingestion.clone();
         queue.measure(metrics);
-        let Some(mut requests) = queue.receiver() else { return };
-        while let Some(first) = requests.recv().await {
-            let mut events = first.events.len();
-            let mut group = vec![first];
-            while events < MOST_EVENTS {
-                let Ok(next) = requests.try_recv() else { break };
-                events += next.events.len();
-                group.push(next);
-            }
-            queue.count_waiting(-i64::try_from(group.len()).unwrap_or_default());
+        if !queue.serve() {
+            return;
+        }
+        loop {
+            let group = queue.next_group().await;
             self.write_group(group).await;
         }
     }
 
-    /// Writes some requests' events, and answers each.
-    async fn write_group(&self, group: Vec<Waiting>) {
-        let answers = self.answers(&group).await;
-        for (request, answer) in group.into_iter().zip(answers) {
-            // Its room is free before its sender can come again.
-            drop(request.room);
-            // Who has gone meanwhile does not ask any more.
-            let _ = request.answer.send(answer);
-        }
-    }
-
-    async fn answers(&self, group: &[Waiting]) -> Answers {
-        let group_types = match self.group_types(group).await {
-            Ok(types) => types,
-            Err(error) => return vec![Err(error); group.len()],
-        };
-        let mut answers: Answers = vec![Ok(Vec::new()); group.len()];
-        let mut items = Vec::new();
-        for (request, waiting) in group.iter().enumerate() {
-            let item = |place: &usize, event| {
-                ((request, *place), Item { project_id: waiting.project_id, event })
-            };
-            items.extend(waiting.events.iter().map(|(place, event)| item(place, event)));
-        }
-        let (sources, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
-        let whole = 0..items.len();
-        let mut left: Vec<Range<usize>> = vec![whole];
-        while let Some(part) = left.pop() {
-            let refused = match self.write_part(&items[part.clone()], &group_types).await {
-                Ok(refused) => refused,
-                Err(error) if error.code == Code::Unavailable => {
-                    // The rest would fare no better.
-                    left.push(part);
-                    for place in left.drain(..).flatten() {
-                        answers[sources[place].0] = Err(error.clone());
-                    }
-                    break;
-                }
-                Err(error) if part.len() == 1 => {
-                    tracing::error!(error = error.causes(), "an event could not be stored");
-                    vec![(0, "it could not be stored".to_owned())]
-                }
-                Err(_) => {
-                    // The last is taken first: events stay in their order.
-                    let middle = part.start + part.len() / 2;
-                    left.extend([middle..part.end, part.start..middle]);
-                    continue;
-                }
-            };
-            for (place, reason) in refused {
-                let (request, place) = sources[part.start + place];
-                if let Ok(answer) = &mut answers[request] {
-                    answer.push((place, reason));
-                }
+    /// Writes some projects' events, and answers the requests that brought them.
+    async fn write_group(&self, group: Vec<Share>) {
+        let mut ready: Vec<Ready> = Vec::with_capacity(group.len());
+        for share in group {
+            match self.store.prepare_events(&self.part(&share)).await {
+                Ok(prepared) => ready.push((share, prepared)),
+                Err(_) => self.write_beside(share),
             }
         }
-        answers
-    }
-
-    /// Writes events in one transaction, and answers which were refused.
-    async fn write_part(
-        &self,
-        items: &[Item<'_>],
-        group_types: &GroupTypes,
-    ) -> Result<Placed<String>> {
+        // The order in which all replicas lock projects.
+        ready.sort_by_key(|(share, _)| share.project_id);
         let began = Instant::now();
-        let mut tries = 1;
-        let written = loop {
-            let txn = self.store.begin().await?;
-            match self.commit_part(txn, items, group_types).await {
-                // It may have met another transaction; that one is through now.
-                Err(error)
-                    if error.code == Code::Unavailable
-                        && tries < TRIES
-                        && began.elapsed() < RETRY_PERIOD =>
-                {
-                    tries += 1;
-                }
-                outcome => break outcome?,
+        let written = match self.write_together(&ready).await {
+            Ok(written) => written,
+            Err(error) => {
+                tracing::debug!(error = error.causes(), "a group is written one by one");
+                ready.iter().map(|_| None).collect()
             }
         };
-        for call in written.calls {
-            if let Err(error) = note_call(&self.store, call).await {
-                tracing::warn!(error = error.causes(), "a call of a flag was not noted");
+        if let Some(metrics) = self.ingestion.metrics() {
+            metrics.record_commit(began.elapsed());
+        }
+        for ((share, prepared), calls) in ready.into_iter().zip(written) {
+            match calls {
+                Some(calls) => {
+                    let left = self.finish(share.entries, &prepared, calls);
+                    self.ingestion.done(share.project_id, left);
+                }
+                None => self.write_beside(share),
             }
         }
+    }
+
+    /// The events of a share, as they go to the store.
+    fn part(&self, share: &Share) -> Part {
+        self.part_of(share.project_id, &share.entries)
+    }
+
+    fn part_of(&self, project_id: i64, entries: &[Entry]) -> Part {
+        let now = self.clock.now();
+        let events = entries.iter().map(|entry| Arc::clone(&entry.event)).collect();
+        Part { project_id, events, now, oldest_usage: self.ingest_settings.oldest_usage(now) }
+    }
+
+    /// Writes what is ready in one transaction. Returns, for each project that was written, the
+    /// calls of flags that are still to be noted.
+    async fn write_together(&self, ready: &[Ready]) -> Result<Vec<Option<Vec<Call>>>> {
+        if ready.is_empty() {
+            return Ok(Vec::new());
+        }
+        let txn = self.store.begin().await?;
+        ingest::begin(&txn).await?;
+        let (mut written, mut changed) = (Vec::with_capacity(ready.len()), Vec::new());
+        for (share, prepared) in ready {
+            if !try_lock_persons(&txn, share.project_id).await? {
+                written.push(None);
+                continue;
+            }
+            match ingest::write(&txn, prepared).await? {
+                Outcome::Written(calls) => {
+                    changed.push((share.project_id, &prepared.changed));
+                    written.push(Some(calls));
+                }
+                Outcome::Outdated => written.push(None),
+            }
+        }
+        self.commit_ingested(txn, changed).await?;
+        Ok(written)
+    }
+
+    /// Commits, and forgets what was read of everybody concerned even where the outcome is not
+    /// known: it may have been committed.
+    async fn commit_ingested(
+        &self,
+        txn: Transaction,
+        changed: Vec<(i64, &PeopleChanged)>,
+    ) -> Result<()> {
+        let outcome = self.commit_people(txn, changed.clone()).await;
+        if outcome.is_err() {
+            changed.into_iter().for_each(|(id, changed)| self.people_changed(id, changed));
+        }
+        outcome
+    }
+
+    /// Answers for the events that were written, and returns those that were not taken.
+    fn finish(&self, mut entries: Vec<Entry>, prepared: &Prepared, calls: Vec<Call>) -> Vec<Entry> {
+        let left = entries.split_off(prepared.taken);
+        self.count(&entries, prepared);
+        let refused = prepared.refused.clone();
+        let settle = move || {
+            for (place, entry) in entries.into_iter().enumerate() {
+                entry.request.settle(entry.place, refused.get(&place).cloned());
+            }
+        };
+        match calls.is_empty() {
+            true => settle(),
+            // Whoever changes those flags may take their time: others do not wait for them.
+            false => drop(tokio::spawn(note_calls(self.clone(), calls, settle))),
+        }
+        left
+    }
+
+    fn count(&self, entries: &[Entry], prepared: &Prepared) {
         let kept = || {
-            let places = items.iter().enumerate();
-            places
-                .filter(|(place, _)| !written.repeated.contains(place))
-                .map(|(_, item)| item.event)
+            let places = entries.iter().enumerate();
+            let is_kept = |place: &usize| {
+                !prepared.repeated.contains(place) && !prepared.refused.contains_key(place)
+            };
+            places.filter(move |(place, _)| is_kept(place)).map(|(_, entry)| &entry.event)
         };
         if kept().any(|event| event.usage.as_ref().is_some_and(|usage| usage.is_enriched())) {
             self.usage_seen.tell();
         }
         if let Some(metrics) = self.ingestion.metrics() {
-            metrics.record_commit(began.elapsed(), written.repeated.len());
+            metrics.record_repeated(prepared.repeated.len());
+            metrics.record_uncounted("unknown_flag", prepared.unknown_flags);
+            metrics.record_uncounted("too_old", prepared.too_old);
             kept().for_each(|event| metrics.record_event(event.kind.as_str()));
         }
-        Ok(written.refused)
     }
+}
 
-    async fn commit_part(
-        &self,
-        txn: Transaction,
-        items: &[Item<'_>],
-        group_types: &GroupTypes,
-    ) -> Result<Written> {
-        let written = write(&txn, items, group_types, self.clock.now()).await?;
-        let changed: Vec<(i64, &PeopleChanged)> =
-            written.changed.iter().map(|(id, changed)| (*id, changed)).collect();
-        self.commit_people(txn, changed).await?;
-        Ok(written)
-    }
-
-    /// The numbers of all group types that the requests name, made where there is room for them.
-    /// A new one is a change to the project, and so has a transaction of its own.
-    async fn group_types(&self, group: &[Waiting]) -> Result<GroupTypes> {
-        let mut wanted: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
-        for waiting in group {
-            for (_, event) in &waiting.events {
-                let names = wanted.entry(waiting.project_id).or_default();
-                names.extend(event.group.as_ref().map(|group| group.group_type.as_str()));
-            }
+/// Notes calls of flags that somebody was changing, and then answers.
+async fn note_calls(services: Services, calls: Vec<Call>, settle: impl FnOnce() + Send) {
+    for call in calls {
+        if let Err(error) = note_call(&services.store, call).await {
+            tracing::warn!(error = error.causes(), "a call of a flag was not noted");
         }
-        let mut types = GroupTypes::new();
-        for (project_id, mut names) in wanted {
-            names.sort_unstable();
-            names.dedup();
-            if names.is_empty() {
-                continue;
-            }
-            let stored = self.store.group_types(project_id).await?;
-            let mut known: BTreeMap<String, i32> =
-                stored.into_iter().map(|kind| (kind.name, kind.index)).collect();
-            let is_new = names.iter().any(|name| !known.contains_key(*name));
-            let change = match is_new {
-                true => ProjectWrite::begin(&self.store, project_id).await?,
-                false => None,
-            };
-            if let Some(mut project) = change {
-                let before = known.len();
-                known = project.ensure_group_types(names).await?;
-                if known.len() > before {
-                    self.commit(project, self.clock.now()).await?;
-                }
-            }
-            types.extend(known.into_iter().map(|(name, index)| ((project_id, name), index)));
-        }
-        Ok(types)
     }
+    settle();
 }

@@ -231,7 +231,8 @@ impl People {
 }
 
 impl Person {
-    fn unknown() -> Self {
+    /// Somebody of whom nothing is stored.
+    pub(crate) fn unknown() -> Self {
         Self { facts: None, cohort_ids: Arc::default() }
     }
 

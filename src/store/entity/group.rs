@@ -25,6 +25,8 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When `properties` last changed.
     pub updated_at: DateTimeUtc,
+    /// How often the row was written.
+    pub version: i64,
 }
 
 /// No joins start here.

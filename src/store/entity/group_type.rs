@@ -14,6 +14,10 @@ pub struct Model {
     pub group_type_index: i32,
     /// Unique in its project.
     pub name: String,
+    /// What people call one group of it.
+    pub name_singular: Option<String>,
+    /// What they call several.
+    pub name_plural: Option<String>,
 }
 
 /// No joins start here.

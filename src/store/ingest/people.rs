@@ -3,250 +3,312 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{LockType, OnConflict},
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
+    QueryTrait, sea_query::Query,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Project, Written, merges,
-    rows::{execute, unfolded},
+    Write, merges, rows,
+    work::{Settled, Stored},
 };
 use crate::{
     model::{
         error::{Error, Result},
         event::Event,
-        people::PeopleChanged,
-        person::search_text,
-        persons::{Person, Persons, Step},
-        property_history::Properties,
+        people::{MAX_NAMES, PeopleChanged},
     },
-    store::{
-        entity::{person, person_distinct_id},
-        failure,
-        persons_write::{ROWS, known_persons},
-        stored_json,
-    },
+    store::{entity::person, failure, persons_write::ROWS},
 };
 
 /// A person as they will stand, and the number of their row.
-pub(super) type Settled = (i64, Person);
+pub(super) type Placed<'p> = (i64, &'p Settled);
 
-impl Project<'_> {
-    /// Takes in what the events say of persons.
-    pub(super) async fn write_people(
-        &self,
-        events: &[(usize, &Event)],
-        written: &mut Written,
-        changed: &mut PeopleChanged,
-    ) -> Result<()> {
-        let mut persons = self.read_persons(events).await?;
-        for (place, event) in events {
-            match persons.apply(event) {
-                Ok(Step::Done) => {}
-                Ok(Step::NeedsHistory(person)) => {
-                    let stored = self.stored_changes(&persons.rows_of(person)).await?;
-                    persons.replay(person, stored);
-                }
-                Err(reason) => written.refused.push((*place, reason)),
-            }
-        }
-        let settled = self.settle(persons.into_changed().collect()).await?;
-        if settled.is_empty() {
-            return Ok(());
-        }
-        self.note(&settled, changed).await?;
-        merges::write(self, &settled).await?;
-        self.write_distinct_ids(&settled).await?;
-        self.write_persons(&settled).await?;
-        self.write_history(&settled).await
-    }
+/// The most changes that move from one person to another in a merge.
+const MAX_MOVED_CHANGES: i64 = 10_000;
+/// The most ids that do.
+const MAX_MOVED_IDS: i64 = 1_000;
 
-    /// Everybody whom the events name and who is stored.
-    async fn read_persons(&self, events: &[(usize, &Event)]) -> Result<Persons> {
-        let about = events.iter().map(|(_, event)| *event).filter(|event| event.is_about_person());
-        let ids: BTreeSet<&str> = about
-            .flat_map(|event| {
-                let other = event.identity.as_ref().map(|identity| identity.other.as_str());
-                [Some(event.distinct_id.as_str()), other]
-            })
-            .flatten()
-            .collect();
-        let ids: Vec<&str> = ids.into_iter().collect();
-        let mut names: HashMap<i64, Vec<String>> = HashMap::new();
-        for (distinct_id, person_id) in known_persons(self.txn, self.id, &ids).await? {
-            names.entry(person_id).or_default().push(distinct_id);
-        }
-        let mut numbers: Vec<i64> = names.keys().copied().collect();
-        numbers.sort_unstable();
-        let mut persons = Persons::default();
-        for chunk in numbers.chunks(ROWS) {
-            let rows = person::Entity::find()
-                .filter(person::Column::ProjectId.eq(self.id))
-                .filter(person::Column::Id.is_in(chunk.iter().copied()))
-                .order_by_asc(person::Column::Id)
-                .lock(LockType::NoKeyUpdate)
-                .all(self.txn)
-                .await
-                .map_err(failure)?;
-            for row in rows {
-                let distinct_ids = names.remove(&row.id).unwrap_or_default();
-                persons.add_stored(stored(row)?, distinct_ids);
-            }
-        }
-        Ok(persons)
-    }
-
-    /// Makes rows for those who have none, as they will stand.
-    async fn settle(&self, persons: Vec<Person>) -> Result<Vec<Settled>> {
-        let mut settled = Vec::with_capacity(persons.len());
-        let (known, new): (Vec<Person>, Vec<Person>) =
-            persons.into_iter().partition(|person| person.id.is_some());
-        settled.extend(known.into_iter().filter_map(|person| Some((person.id?, person))));
-        let mut new: HashMap<Uuid, Person> =
-            new.into_iter().map(|person| (Uuid::now_v7(), person)).collect();
-        let uuids: Vec<Uuid> = new.keys().copied().collect();
-        for chunk in uuids.chunks(ROWS) {
-            let rows = chunk.iter().map(|uuid| self.new_row(*uuid, &new[uuid]));
-            person::Entity::insert_many(rows)
-                .exec_without_returning(self.txn)
-                .await
-                .map_err(failure)?;
-            let made: Vec<(i64, Uuid)> = person::Entity::find()
-                .select_only()
-                .columns([person::Column::Id, person::Column::Uuid])
-                .filter(person::Column::ProjectId.eq(self.id))
-                .filter(person::Column::Uuid.is_in(chunk.iter().copied()))
-                .into_tuple()
-                .all(self.txn)
-                .await
-                .map_err(failure)?;
-            settled
-                .extend(made.into_iter().filter_map(|(id, uuid)| Some((id, new.remove(&uuid)?))));
-        }
-        Ok(settled)
-    }
-
-    fn new_row(&self, uuid: Uuid, person: &Person) -> person::ActiveModel {
-        person::ActiveModel {
-            project_id: Set(self.id),
-            uuid: Set(uuid),
-            properties: Set(text(&person.properties)),
-            property_times: Set(person.properties.times().to_string()),
-            search_text: Set(searched(&person.properties)),
-            is_identified: Set(person.is_identified),
-            created_at: Set(person.created_at),
-            updated_at: Set(self.now),
-            ..Default::default()
-        }
-    }
-
-    /// Names everybody who changed, by every id they have or had.
-    async fn note(&self, settled: &[Settled], changed: &mut PeopleChanged) -> Result<()> {
-        for (_, person) in settled {
-            person.gained_ids.iter().for_each(|id| changed.note_person(id));
-        }
-        let rows: Vec<i64> = settled
-            .iter()
-            .flat_map(|(_, person)| person.id.iter().chain(&person.absorbed).copied())
-            .collect();
-        for chunk in rows.chunks(ROWS) {
-            if changed.is_many() {
-                return Ok(());
-            }
-            let ids: Vec<String> = person_distinct_id::Entity::find()
-                .select_only()
-                .column(person_distinct_id::Column::DistinctId)
-                .filter(person_distinct_id::Column::ProjectId.eq(self.id))
-                .filter(person_distinct_id::Column::PersonId.is_in(chunk.iter().copied()))
-                // More than are ever named; then everybody is meant.
-                .limit(10_000)
-                .into_tuple()
-                .all(self.txn)
-                .await
-                .map_err(failure)?;
-            ids.into_iter().for_each(|id| changed.note_person(id));
-        }
-        Ok(())
-    }
-
-    async fn write_distinct_ids(&self, settled: &[Settled]) -> Result<()> {
-        let row = |person_id: i64, distinct_id: &String| person_distinct_id::ActiveModel {
-            project_id: Set(self.id),
-            person_id: Set(person_id),
-            distinct_id: Set(distinct_id.clone()),
-            ..Default::default()
-        };
-        let rows: Vec<_> = settled
-            .iter()
-            .flat_map(|(id, person)| person.gained_ids.iter().map(|gained| row(*id, gained)))
-            .collect();
-        let taken = [person_distinct_id::Column::ProjectId, person_distinct_id::Column::DistinctId];
-        for chunk in rows.chunks(ROWS) {
-            let written = person_distinct_id::Entity::insert_many(chunk.to_vec())
-                .on_conflict(OnConflict::columns(taken).do_nothing().to_owned())
-                .exec_without_returning(self.txn)
-                .await
-                .map_err(failure)?;
-            if usize::try_from(written) != Ok(chunk.len()) {
-                // Somebody without the lock; what was read is out of date.
-                return Err(Error::unavailable("a distinct id was taken meanwhile"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings the rows of known persons to what they are now.
-    async fn write_persons(&self, settled: &[Settled]) -> Result<()> {
-        let known = settled.iter().filter_map(|(_, person)| {
-            Some(json!({
-                "id": person.id?,
-                "properties": text(&person.properties),
-                "times": person.properties.times().to_string(),
-                "searched": searched(&person.properties),
-                "identified": person.is_identified,
-            }))
-        });
-        let known: Vec<Value> = known.collect();
-        let columns = [
-            ("id", "bigint"),
-            ("properties", "text"),
-            ("times", "text"),
-            ("searched", "text"),
-            ("identified", "boolean"),
-        ];
-        for chunk in known.chunks(ROWS) {
-            let sql = format!(
-                "UPDATE person SET properties = x.properties, property_times = x.times, \
-                 search_text = x.searched, \
-                 is_identified = x.identified, updated_at = $3 FROM {} \
-                 WHERE person.id = x.id AND person.project_id = $2",
-                unfolded(self.backend(), &columns)
-            );
-            let values = vec![json!(chunk).to_string().into(), self.id.into(), self.now.into()];
-            execute(self.txn, &sql, values).await?;
-        }
-        Ok(())
-    }
+/// What is stored of a person, as far as writing them goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) id: i64,
+    pub(super) version: i64,
+    /// The size of the row.
+    pub(super) bytes: usize,
 }
 
-/// What searches look in, stored whenever properties are.
-fn searched(properties: &Properties) -> String {
-    search_text(&Value::Object(properties.values().clone()))
+/// The ids of persons that an event names.
+pub(super) fn ids_of(event: &Event) -> impl Iterator<Item = &str> {
+    let event = Some(event).filter(|event| event.is_about_person());
+    event.into_iter().flat_map(|event| {
+        let other = event.identity.as_ref().map(|identity| identity.other.as_str());
+        [Some(event.distinct_id.as_str()), other].into_iter().flatten()
+    })
 }
 
-fn text(properties: &Properties) -> String {
-    Value::Object(properties.values().clone()).to_string()
-}
-
-fn stored(row: person::Model) -> Result<Person> {
-    let Value::Object(values) = stored_json(&row.properties)? else {
-        return Err(Error::internal("a person's properties are no object"));
+/// Who has these ids.
+pub(super) async fn known(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    distinct_ids: &BTreeSet<String>,
+) -> Result<HashMap<String, Known>> {
+    if distinct_ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = lookup(connection.get_database_backend());
+    let values = vec![json!(distinct_ids).to_string().into(), project_id.into()];
+    let rows = rows::query(connection, sql, values).await?;
+    let known = |row: &sea_orm::QueryResult| {
+        let (id, version) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let bytes: i64 = row.try_get_by_index(3)?;
+        let known = Known { id, version, bytes: usize::try_from(bytes).unwrap_or_default() };
+        Ok((row.try_get_by_index(0)?, known))
     };
-    let properties = Properties::stored(values, &stored_json(&row.property_times)?);
-    let mut person = Person::stored(row.id, row.created_at, properties, row.properties.len());
-    person.is_identified = row.is_identified;
-    Ok(person)
+    rows.iter().map(|row| known(row).map_err(failure)).collect()
+}
+
+pub(super) const fn lookup(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => {
+            "SELECT x.id, found.id, found.version, found.bytes \
+             FROM json_array_elements_text($1::json) AS x(id) \
+             CROSS JOIN LATERAL (SELECT person_id FROM person_distinct_id \
+              WHERE project_id = $2 AND distinct_id = x.id LIMIT 1) AS d \
+             CROSS JOIN LATERAL (SELECT id, version, \
+              CAST(octet_length(properties) + octet_length(property_times) AS bigint) AS bytes \
+              FROM person WHERE id = d.person_id AND project_id = $2 LIMIT 1) AS found"
+        }
+        _ => {
+            "SELECT d.distinct_id, p.id, p.version, \
+             octet_length(p.properties) + octet_length(p.property_times) \
+             FROM json_each($1) AS x CROSS JOIN person_distinct_id AS d \
+             ON d.project_id = $2 AND d.distinct_id = x.value \
+             CROSS JOIN person AS p ON p.id = d.person_id AND +p.project_id = $2"
+        }
+    }
+}
+
+/// Adds the rows of those whom events name.
+pub(super) async fn read(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    known: &HashMap<String, Known>,
+    stored: &mut Stored,
+) -> Result<()> {
+    let mut names: HashMap<i64, Vec<String>> = HashMap::new();
+    for (distinct_id, person) in known {
+        names.entry(person.id).or_default().push(distinct_id.clone());
+    }
+    let mut numbers: Vec<i64> = names.keys().copied().collect();
+    numbers.sort_unstable();
+    for chunk in numbers.chunks(ROWS) {
+        let rows = person::Entity::find()
+            .filter(person::Column::ProjectId.eq(project_id))
+            .filter(person::Column::Id.is_in(chunk.iter().copied()))
+            .all(connection)
+            .await
+            .map_err(failure)?;
+        let named = |row: person::Model| {
+            let names = names.remove(&row.id).unwrap_or_default();
+            (row, names)
+        };
+        stored.persons.extend(rows.into_iter().map(named));
+    }
+    Ok(())
+}
+
+/// Adds which of the persons that events may merge have too much to move.
+pub(super) async fn read_unmergeable(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    persons: &BTreeSet<i64>,
+    stored: &mut Stored,
+) -> Result<()> {
+    if persons.is_empty() {
+        return Ok(());
+    }
+    let sql = unmergeable(connection.get_database_backend());
+    let values = vec![json!(persons).to_string().into(), project_id.into()];
+    for row in rows::query(connection, &sql, values).await? {
+        stored.unmergeable.insert(row.try_get_by_index(0).map_err(failure)?);
+    }
+    Ok(())
+}
+
+pub(super) fn unmergeable(backend: DbBackend) -> String {
+    let set = match backend {
+        DbBackend::Postgres => {
+            "(SELECT CAST(item AS bigint) AS id FROM json_array_elements_text($1::json) AS l(item))"
+        }
+        _ => "(SELECT value AS id FROM json_each($1))",
+    };
+    let count = |table: &str, limit: i64| {
+        format!(
+            "(SELECT COUNT(*) FROM (SELECT 1 FROM {table} AS r WHERE r.person_id = x.id \
+             AND +r.project_id = $2 LIMIT {}) AS part) > {limit}",
+            limit + 1
+        )
+    };
+    format!(
+        "SELECT x.id FROM {set} AS x WHERE {} OR {}",
+        count("person_change", MAX_MOVED_CHANGES),
+        count("person_distinct_id", MAX_MOVED_IDS)
+    )
+}
+
+/// Names everybody who changes, by every id they have or had.
+pub(super) async fn note(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    settled: &[Settled],
+    changed: &mut PeopleChanged,
+) -> Result<()> {
+    let persons = || settled.iter().map(|settled| &settled.person);
+    persons().flat_map(|person| &person.gained_ids).for_each(|id| changed.note_person(id));
+    let rows: Vec<i64> =
+        persons().flat_map(|person| person.id.iter().chain(&person.absorbed).copied()).collect();
+    if rows.is_empty() || changed.is_many() {
+        return Ok(());
+    }
+    if rows.len() > MAX_NAMES {
+        *changed = PeopleChanged::many();
+        return Ok(());
+    }
+    let sql = ids(connection.get_database_backend());
+    let values = vec![json!(rows).to_string().into(), project_id.into()];
+    for row in rows::query(connection, &sql, values).await? {
+        changed.note_person(row.try_get_by_index::<String>(0).map_err(failure)?);
+    }
+    Ok(())
+}
+
+/// One more than are ever named one by one.
+pub(super) fn ids(backend: DbBackend) -> String {
+    format!(
+        "SELECT distinct_id FROM person_distinct_id WHERE +project_id = $2 AND {} LIMIT {}",
+        rows::is_among(backend, "person_id", 1),
+        MAX_NAMES + 1
+    )
+}
+
+/// Writes everybody who changed.
+pub(super) async fn write(write: &Write<'_>, settled: &[Settled]) -> Result<()> {
+    let persons = placed(write, settled).await?;
+    merges::write(write, &persons).await?;
+    write_distinct_ids(write, &persons).await?;
+    write_known(write, &persons).await?;
+    super::history::write(write, &persons).await
+}
+
+/// Makes rows for those who have none, as they will stand.
+async fn placed<'p>(write: &Write<'_>, settled: &'p [Settled]) -> Result<Vec<Placed<'p>>> {
+    let known = settled.iter().filter_map(|settled| Some((settled.person.id?, settled)));
+    let mut placed: Vec<Placed<'p>> = known.collect();
+    let new = settled.iter().filter(|settled| settled.person.id.is_none());
+    let new: HashMap<Uuid, &Settled> = new.map(|settled| (settled.uuid, settled)).collect();
+    let all: Vec<&Settled> = new.values().copied().collect();
+    for chunk in all.chunks(ROWS) {
+        let rows = chunk.iter().map(|settled| new_row(write, settled));
+        let mut insert = person::Entity::insert_many(rows).into_query();
+        let columns = [person::Column::Id, person::Column::Uuid];
+        let insert = insert.returning(Query::returning().columns(columns));
+        for row in write.txn.query_all(insert).await.map_err(failure)? {
+            let uuid: Uuid = row.try_get_by_index(1).map_err(failure)?;
+            let id: i64 = row.try_get_by_index(0).map_err(failure)?;
+            let settled = new.get(&uuid).ok_or_else(|| Error::internal("another row was made"))?;
+            placed.push((id, settled));
+        }
+    }
+    Ok(placed)
+}
+
+fn new_row(write: &Write<'_>, settled: &Settled) -> person::ActiveModel {
+    person::ActiveModel {
+        project_id: Set(write.id),
+        uuid: Set(settled.uuid),
+        properties: Set(settled.properties.clone()),
+        property_times: Set(settled.times.clone()),
+        search_text: Set(settled.searched.clone()),
+        is_identified: Set(settled.person.is_identified),
+        created_at: Set(settled.person.created_at),
+        updated_at: Set(write.now),
+        version: Set(settled.version),
+        ..Default::default()
+    }
+}
+
+async fn write_distinct_ids(write: &Write<'_>, persons: &[Placed<'_>]) -> Result<()> {
+    let gained = persons.iter().flat_map(|(id, settled)| {
+        settled.person.gained_ids.iter().map(|gained| json!({"p": *id, "d": gained}))
+    });
+    let gained: Vec<Value> = gained.collect();
+    if gained.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO person_distinct_id (project_id, person_id, distinct_id) \
+         SELECT CAST($2 AS bigint), x.p, x.d FROM {} WHERE true ON CONFLICT DO NOTHING",
+        rows::unfolded(write.backend(), &[("p", "bigint"), ("d", "text")])
+    );
+    let values = vec![json!(gained).to_string().into(), write.id.into()];
+    let written = rows::execute(write.txn, &sql, values).await?;
+    if usize::try_from(written) != Ok(gained.len()) {
+        // Somebody without the lock; what was read is out of date.
+        return Err(Error::unavailable("a distinct id was taken meanwhile"));
+    }
+    Ok(())
+}
+
+/// Brings the rows of stored persons to what they are now. They are there, since their versions
+/// were looked at under the lock: what would be inserted is never used.
+async fn write_known(write: &Write<'_>, persons: &[Placed<'_>]) -> Result<()> {
+    let row = |(id, settled): &Placed<'_>| {
+        settled.person.id.map(|_| {
+            json!({
+                "id": id,
+                "uuid": settled.uuid.simple().to_string(),
+                "properties": settled.properties,
+                "times": settled.times,
+                "searched": settled.searched,
+                "identified": settled.person.is_identified,
+                "version": settled.version,
+            })
+        })
+    };
+    let known: Vec<Value> = persons.iter().filter_map(row).collect();
+    let sql = update(write.backend());
+    for chunk in known.chunks(ROWS) {
+        let values = vec![json!(chunk).to_string().into(), write.id.into(), write.now.into()];
+        rows::execute(write.txn, &sql, values).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn update(backend: DbBackend) -> String {
+    let columns = [
+        ("id", "bigint"),
+        ("uuid", "text"),
+        ("properties", "text"),
+        ("times", "text"),
+        ("searched", "text"),
+        ("identified", "boolean"),
+        ("version", "bigint"),
+    ];
+    let (uuid, now) = match backend {
+        DbBackend::Postgres => ("CAST(x.uuid AS uuid)", "CAST($3 AS timestamptz)"),
+        _ => ("unhex(x.uuid)", "$3"),
+    };
+    format!(
+        "INSERT INTO person (id, project_id, uuid, properties, property_times, search_text, \
+         is_identified, created_at, updated_at, version) \
+         SELECT x.id, CAST($2 AS bigint), {uuid}, x.properties, x.times, x.searched, \
+         x.identified, {now}, {now}, x.version FROM {} WHERE true \
+         ON CONFLICT (id) DO UPDATE SET properties = excluded.properties, \
+         property_times = excluded.property_times, search_text = excluded.search_text, \
+         is_identified = excluded.is_identified, updated_at = excluded.updated_at, \
+         version = excluded.version",
+        rows::unfolded(backend, &columns)
+    )
 }

@@ -2,80 +2,64 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter};
+use sea_orm::{ConnectionTrait, DbBackend};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Project, Written, rows::query};
-use crate::{
-    model::{error::Result, event::Event},
-    store::{entity::ingested_event, failure, persons_write::ROWS},
-};
+use super::{Write, rows};
+use crate::{model::error::Result, store::failure};
 
-impl Project<'_> {
-    /// The events that were never taken in before, and remembers them. One without a uuid is
-    /// always new.
-    pub(super) async fn unseen<'e>(
-        &self,
-        events: Vec<(usize, &'e Event)>,
-        written: &mut Written,
-    ) -> Result<Vec<(usize, &'e Event)>> {
-        let uuids: HashSet<Uuid> = events.iter().filter_map(|(_, event)| event.uuid).collect();
-        let mut fresh = self.remember(uuids).await?;
-        let mut new = Vec::with_capacity(events.len());
-        for (place, event) in events {
-            // Removed, so that the second of two in this very transaction is not new.
-            match event.uuid.is_none_or(|uuid| fresh.remove(&uuid)) {
-                true => new.push((place, event)),
-                false => drop(written.repeated.insert(place)),
-            }
-        }
-        Ok(new)
+/// Returns those of the ids that were taken in before.
+pub(super) async fn stored(
+    connection: &impl ConnectionTrait,
+    project_id: i64,
+    uuids: &HashSet<Uuid>,
+) -> Result<HashSet<Uuid>> {
+    if uuids.is_empty() {
+        return Ok(HashSet::new());
     }
+    let sql = lookup(connection.get_database_backend());
+    let found = rows::query(connection, sql, vec![list(uuids), project_id.into()]).await?;
+    found.iter().map(|row| row.try_get_by_index(0).map_err(failure)).collect()
+}
 
-    /// Forgets events that were refused, so that they are refused again.
-    pub(super) async fn forget_refused(
-        &self,
-        events: &[(usize, &Event)],
-        written: &Written,
-    ) -> Result<()> {
-        let is_refused =
-            |place: &usize| written.refused.iter().any(|(refused, _)| refused == place);
-        if written.refused.is_empty() {
-            return Ok(());
+pub(super) const fn lookup(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => {
+            "SELECT found.uuid FROM json_array_elements_text($1::json) AS x(id) \
+             CROSS JOIN LATERAL (SELECT uuid FROM ingested_event \
+             WHERE project_id = $2 AND uuid = CAST(x.id AS uuid) LIMIT 1) AS found"
         }
-        let refused = events.iter().filter(|(place, _)| is_refused(place));
-        let uuids: Vec<Uuid> = refused.filter_map(|(_, event)| event.uuid).collect();
-        for chunk in uuids.chunks(ROWS) {
-            ingested_event::Entity::delete_many()
-                .filter(ingested_event::Column::ProjectId.eq(self.id))
-                .filter(ingested_event::Column::Uuid.is_in(chunk.iter().copied()))
-                .exec(self.txn)
-                .await
-                .map_err(failure)?;
+        _ => {
+            "SELECT uuid FROM ingested_event \
+             WHERE project_id = $2 AND uuid IN (SELECT unhex(value) FROM json_each($1))"
         }
-        Ok(())
     }
+}
 
-    /// Writes the ids that are not there, and answers those.
-    async fn remember(&self, uuids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
-        if uuids.is_empty() {
-            return Ok(uuids);
-        }
-        let each = match self.backend() {
-            DbBackend::Postgres => {
-                "$2::bigint, value::uuid, $3::timestamptz FROM json_array_elements_text($1::json)"
-            }
-            _ => "$2, unhex(value), $3 FROM json_each($1) WHERE true",
-        };
-        let sql = format!(
-            "INSERT INTO ingested_event (project_id, uuid, received_at) SELECT {each} \
-             ON CONFLICT DO NOTHING RETURNING uuid"
-        );
-        let mut ids: Vec<String> = uuids.iter().map(|uuid| uuid.simple().to_string()).collect();
-        ids.sort_unstable();
-        let values = vec![json!(ids).to_string().into(), self.id.into(), self.now.into()];
-        let rows = query(self.txn, &sql, values).await?;
-        rows.iter().map(|row| row.try_get_by_index(0).map_err(failure)).collect()
+/// Remembers the ids of events. False if one of them was taken in meanwhile.
+pub(super) async fn remember(write: &Write<'_>, uuids: &HashSet<Uuid>) -> Result<bool> {
+    if uuids.is_empty() {
+        return Ok(true);
     }
+    let each = match write.backend() {
+        DbBackend::Postgres => {
+            "$2::bigint, value::uuid, $3::timestamptz FROM json_array_elements_text($1::json)"
+        }
+        _ => "$2, unhex(value), $3 FROM json_each($1) WHERE true",
+    };
+    let sql = format!(
+        "INSERT INTO ingested_event (project_id, uuid, received_at) SELECT {each} \
+         ON CONFLICT DO NOTHING"
+    );
+    let values = vec![list(uuids), write.id.into(), write.now.into()];
+    let written = rows::execute(write.txn, &sql, values).await?;
+    Ok(usize::try_from(written) == Ok(uuids.len()))
+}
+
+/// In order, so that two writers wait for each other in one direction.
+fn list(uuids: &HashSet<Uuid>) -> sea_orm::Value {
+    let mut ids: Vec<String> = uuids.iter().map(|uuid| uuid.simple().to_string()).collect();
+    ids.sort_unstable();
+    json!(ids).to_string().into()
 }

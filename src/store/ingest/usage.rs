@@ -1,130 +1,202 @@
 //! How often flags were used and by how many, by the hour of the event's own time.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter,
-    sea_query::{Expr, OnConflict},
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
 };
 
-use super::Project;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sea_orm::DbBackend;
+use serde_json::{Value, json};
+
+use super::{Write, calls::FlagRow, rows};
 use crate::{
     model::{
         error::{Error, Result},
         event::Event,
         sketch::UniqueSketch,
     },
-    store::{
-        entity::{usage_hour, usage_unique},
-        failure,
-        persons_write::ROWS,
-    },
+    store::{failure, persons_write::ROWS},
 };
 
-/// The flag, the event's name, the answer, and the hour.
-type Slot = (String, &'static str, String, DateTime<Utc>);
+/// What one row counts.
+const KEY: [(&str, &str); 4] =
+    [("flag_key", "text"), ("event", "text"), ("variant", "text"), ("hour", "timestamptz")];
 
-#[derive(Default)]
+/// The flag, the event's name, the answer, and the hour.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Slot {
+    flag_key: String,
+    event: &'static str,
+    variant: String,
+    hour: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, Default)]
 struct Tally {
     count: i64,
     users: UniqueSketch,
 }
 
-impl Project<'_> {
-    /// Counts the use of flags.
-    pub(super) async fn write_usage(&self, events: &[(usize, &Event)]) -> Result<()> {
-        let mut tallies: BTreeMap<Slot, Tally> = BTreeMap::new();
-        for (_, event) in events {
+/// The use of flags that some events tell of.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    tallies: Vec<(Slot, Tally)>,
+    /// Events about flags that the project does not have.
+    pub(super) unknown: usize,
+    /// Events that happened too long ago to be counted.
+    pub(super) too_old: usize,
+}
+
+impl Usage {
+    /// Counts the events about flags that there are, as far as they are not older than `oldest`.
+    pub(super) fn count<'e>(
+        events: impl Iterator<Item = &'e Event>,
+        flags: &HashMap<String, FlagRow>,
+        oldest: DateTime<Utc>,
+    ) -> Result<Self> {
+        let (mut counted, mut tallies) = (Self::default(), BTreeMap::<Slot, Tally>::new());
+        for event in events {
             let Some(usage) = &event.usage else { continue };
+            if !flags.contains_key(&usage.flag_key) {
+                counted.unknown += 1;
+                continue;
+            }
+            if event.occurred_at < oldest {
+                counted.too_old += 1;
+                continue;
+            }
             let hour = event.occurred_at.duration_trunc(TimeDelta::hours(1));
-            let hour = hour.map_err(Error::internal)?;
-            let slot = (usage.flag_key.clone(), usage.event, usage.variant.clone(), hour);
-            let tally = tallies.entry(slot).or_default();
+            let tally = tallies.entry(Slot {
+                flag_key: usage.flag_key.clone(),
+                event: usage.event,
+                variant: usage.variant.clone(),
+                hour: hour.map_err(Error::internal)?,
+            });
+            let tally = tally.or_default();
             tally.count += 1;
             tally.users.add(&event.distinct_id);
         }
-        if tallies.is_empty() {
-            return Ok(());
-        }
-        self.write_counts(&tallies).await?;
-        self.write_users(tallies).await
+        counted.tallies = tallies.into_iter().collect();
+        Ok(counted)
     }
 
-    async fn write_counts(&self, tallies: &BTreeMap<Slot, Tally>) -> Result<()> {
-        use usage_hour::Column;
-        let row =
-            |((flag_key, event, variant, hour), tally): (&Slot, &Tally)| usage_hour::ActiveModel {
-                project_id: Set(self.id),
-                flag_key: Set(flag_key.clone()),
-                event: Set((*event).to_owned()),
-                variant: Set(variant.clone()),
-                hour: Set(*hour),
-                count: Set(tally.count),
-            };
-        let rows: Vec<_> = tallies.iter().map(row).collect();
-        let key =
-            [Column::ProjectId, Column::FlagKey, Column::Event, Column::Variant, Column::Hour];
-        let sum = Expr::col((usage_hour::Entity, Column::Count))
-            .add(Expr::col(("excluded", Column::Count)));
-        for chunk in rows.chunks(ROWS) {
-            usage_hour::Entity::insert_many(chunk.to_vec())
-                .on_conflict(OnConflict::columns(key).value(Column::Count, sum.clone()).to_owned())
-                .exec_without_returning(self.txn)
-                .await
-                .map_err(failure)?;
+    /// Adds the counts to those that are stored.
+    pub(super) async fn write(&self, write: &Write<'_>) -> Result<()> {
+        for tallies in self.tallies.chunks(ROWS) {
+            write_counts(write, tallies).await?;
+            write_users(write, tallies).await?;
         }
         Ok(())
     }
+}
 
-    /// Nobody else writes these rows while this transaction holds its lock.
-    async fn write_users(&self, mut tallies: BTreeMap<Slot, Tally>) -> Result<()> {
-        use usage_unique::Column;
-        let hours: BTreeSet<DateTime<Utc>> = tallies.keys().map(|slot| slot.3).collect();
-        let flags: BTreeSet<String> = tallies.keys().map(|slot| slot.0.clone()).collect();
-        let names: BTreeMap<&str, &'static str> =
-            tallies.keys().map(|slot| (slot.1, slot.1)).collect();
-        let (hours, flags): (Vec<_>, Vec<_>) =
-            (hours.into_iter().collect(), flags.into_iter().collect());
-        for hours in hours.chunks(ROWS) {
-            for flags in flags.chunks(ROWS) {
-                let rows = usage_unique::Entity::find()
-                    .filter(Column::ProjectId.eq(self.id))
-                    .filter(Column::FlagKey.is_in(flags.iter().cloned()))
-                    .filter(Column::Hour.is_in(hours.iter().copied()))
-                    .all(self.txn)
-                    .await
-                    .map_err(failure)?;
-                for row in rows {
-                    let Some(event) = names.get(row.event.as_str()) else { continue };
-                    let slot = (row.flag_key, *event, row.variant, row.hour);
-                    let Some(tally) = tallies.get_mut(&slot) else { continue };
-                    let stored = UniqueSketch::from_bytes(&row.sketch).map_err(Error::internal)?;
-                    tally.users.merge(&stored);
-                }
-            }
-        }
-        let row = |((flag_key, event, variant, hour), tally): (&Slot, &Tally)| {
-            usage_unique::ActiveModel {
-                project_id: Set(self.id),
-                flag_key: Set(flag_key.clone()),
-                event: Set((*event).to_owned()),
-                variant: Set(variant.clone()),
-                hour: Set(*hour),
-                sketch: Set(tally.users.to_bytes()),
-            }
-        };
-        let rows: Vec<_> = tallies.iter().map(row).collect();
-        let key =
-            [Column::ProjectId, Column::FlagKey, Column::Event, Column::Variant, Column::Hour];
-        for chunk in rows.chunks(ROWS) {
-            usage_unique::Entity::insert_many(chunk.to_vec())
-                .on_conflict(OnConflict::columns(key).update_column(Column::Sketch).to_owned())
-                .exec_without_returning(self.txn)
-                .await
-                .map_err(failure)?;
-        }
-        Ok(())
+impl Slot {
+    fn json(&self) -> Value {
+        json!({
+            "flag_key": self.flag_key,
+            "event": self.event,
+            "variant": self.variant,
+            // As the driver spells it where an instant is text.
+            "hour": self.hour.to_rfc3339(),
+        })
     }
+}
+
+/// One value for all slots, each with more fields.
+fn list<T>(items: &[T], slot: impl Fn(&T) -> &Slot, more: impl Fn(&T, usize) -> Value) -> String {
+    let item = |(place, item): (usize, &T)| {
+        let (mut fields, more) = (slot(item).json(), more(item, place));
+        if let (Some(fields), Value::Object(more)) = (fields.as_object_mut(), more) {
+            fields.extend(more);
+        }
+        fields
+    };
+    Value::Array(items.iter().enumerate().map(item).collect()).to_string()
+}
+
+async fn write_counts(write: &Write<'_>, tallies: &[(Slot, Tally)]) -> Result<()> {
+    let list = list(tallies, |tally| &tally.0, |tally, _| json!({"count": tally.1.count}));
+    let sql = add_counts(write.backend());
+    rows::execute(write.txn, &sql, vec![list.into(), write.id.into()]).await.map(drop)
+}
+
+pub(super) fn add_counts(backend: DbBackend) -> String {
+    let columns = [&KEY[..], &[("count", "bigint")]].concat();
+    format!(
+        "INSERT INTO usage_hour (project_id, flag_key, event, variant, hour, count) \
+         SELECT CAST($2 AS bigint), x.flag_key, x.event, x.variant, x.hour, x.count FROM {} \
+         WHERE true ON CONFLICT (project_id, flag_key, event, variant, hour) \
+         DO UPDATE SET count = usage_hour.count + excluded.count",
+        rows::unfolded(backend, &columns)
+    )
+}
+
+/// Nobody else writes these rows while this transaction holds its lock. What joining sketches
+/// takes is bounded by their number, and is done where it holds nobody up.
+async fn write_users(write: &Write<'_>, tallies: &[(Slot, Tally)]) -> Result<()> {
+    let places = list(tallies, |tally| &tally.0, |_, place| json!({"place": place}));
+    let sql = users_lookup(write.backend());
+    let mut stored: Vec<(usize, Vec<u8>)> = Vec::new();
+    for row in rows::query(write.txn, &sql, vec![places.into(), write.id.into()]).await? {
+        let place: i64 = row.try_get_by_index(0).map_err(failure)?;
+        let sketch = row.try_get_by_index(1).map_err(failure)?;
+        stored.push((usize::try_from(place).map_err(Error::internal)?, sketch));
+    }
+    let tallies = tallies.to_vec();
+    let joining = tokio::task::spawn_blocking(move || joined(tallies, stored));
+    let list = joining.await.map_err(Error::internal)??;
+    let sql = put_users(write.backend());
+    rows::execute(write.txn, &sql, vec![list.into(), write.id.into()]).await.map(drop)
+}
+
+pub(super) fn users_lookup(backend: DbBackend) -> String {
+    let columns = [&KEY[..], &[("place", "bigint")]].concat();
+    let condition = "r.project_id = $2 AND r.flag_key = x.flag_key AND r.event = x.event \
+                     AND r.variant = x.variant AND r.hour = x.hour";
+    let found = rows::looked_up(backend, &columns, "usage_unique", condition);
+    format!("SELECT x.place, found.sketch FROM {found}")
+}
+
+fn put_users(backend: DbBackend) -> String {
+    let columns = [&KEY[..], &[("sketch", "text")]].concat();
+    let sketch = match backend {
+        DbBackend::Postgres => "decode(x.sketch, 'hex')",
+        _ => "unhex(x.sketch)",
+    };
+    format!(
+        "INSERT INTO usage_unique (project_id, flag_key, event, variant, hour, sketch) \
+         SELECT CAST($2 AS bigint), x.flag_key, x.event, x.variant, x.hour, {sketch} FROM {} \
+         WHERE true ON CONFLICT (project_id, flag_key, event, variant, hour) \
+         DO UPDATE SET sketch = excluded.sketch",
+        rows::unfolded(backend, &columns)
+    )
+}
+
+/// The sketches of these tallies and the stored ones, as one value.
+fn joined(mut tallies: Vec<(Slot, Tally)>, stored: Vec<(usize, Vec<u8>)>) -> Result<String> {
+    for (place, sketch) in stored {
+        let stored = UniqueSketch::from_bytes(&sketch).map_err(Error::internal)?;
+        if let Some((_, tally)) = tallies.get_mut(place) {
+            tally.users.merge(&stored);
+        }
+    }
+    let sketch = |(_, tally): &(Slot, Tally), _| json!({"sketch": hex(&tally.users.to_bytes())});
+    Ok(list(&tallies, |tally| &tally.0, sketch))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The flags that events tell of.
+pub(super) fn flag_keys(events: &[Arc<Event>]) -> Vec<String> {
+    let keys = events.iter().filter_map(|event| Some(event.usage.as_ref()?.flag_key.clone()));
+    let keys: std::collections::BTreeSet<String> = keys.collect();
+    keys.into_iter().collect()
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{self, cohort::write::CohortWrite, error::Result, write::Method},
-    wire::v1::{Cohort, CohortInput, Group, GroupType, Person},
+    wire::v1::{Cohort, CohortInput, Group, GroupType, GroupTypeInput, Person},
 };
 
 /// A person as a message.
@@ -46,7 +46,36 @@ pub fn cohort(cohort: model::cohort::Cohort) -> Cohort {
 /// A group type as a message.
 #[must_use]
 pub fn group_type(kind: model::group::GroupType) -> GroupType {
-    GroupType { group_type_index: kind.index, group_type: kind.name }
+    GroupType {
+        group_type_index: kind.index,
+        group_type: kind.name,
+        name_singular: kind.name_singular,
+        name_plural: kind.name_plural,
+    }
+}
+
+/// Reads an update of a group type: what the mask names, or, without a mask, the fields that are
+/// set.
+///
+/// # Errors
+///
+/// `Invalid` on `update_mask` for a nested path or a name that no field has.
+pub fn updated_group_type(
+    input: Option<GroupTypeInput>,
+    mask: Option<FieldMask>,
+) -> Result<model::json::Object> {
+    let input = input.unwrap_or_default();
+    let fields: [Field; 2] = [
+        ("name_singular", "name_singular", input.name_singular.map(Value::from)),
+        ("name_plural", "name_plural", input.name_plural.map(Value::from)),
+    ];
+    let (mut body, is_put) = masked(&fields, mask)?;
+    if is_put {
+        for (_, name, _) in &fields {
+            body.entry((*name).to_owned()).or_insert(Value::Null);
+        }
+    }
+    Ok(body)
 }
 
 /// A group as a message.

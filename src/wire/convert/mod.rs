@@ -26,7 +26,9 @@ pub use blast_radius::{reach, reach_body};
 pub use bulk::{deletion_body, ids_body, rollout, tags_body};
 pub use dashboard::dashboard;
 pub use definitions::definitions;
-pub use directory::{cohort, created_cohort, group, group_type, person, updated_cohort};
+pub use directory::{
+    cohort, created_cohort, group, group_type, person, updated_cohort, updated_group_type,
+};
 pub use event::event;
 pub use filter::{list_filter, matching_filter};
 pub use flag::{dependent, flag, minimal_flag, status};

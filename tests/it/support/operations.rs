@@ -5,20 +5,20 @@ use flagstaff::wire::v1::{
     AddCohortMembersRequest, ArchiveFeatureFlagRequest, BatchEvaluateFlagsRequest,
     BulkDeleteFeatureFlagsRequest, BulkGetFeatureFlagKeysRequest, BulkUpdateFeatureFlagTagsRequest,
     CreateApiKeyRequest, CreateCohortRequest, CreateFeatureFlagRequest, CreateProjectRequest,
-    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeletePersonRequest,
-    DisableFeatureFlagRequest, EnableFeatureFlagRequest, EnrichUsageDashboardRequest,
-    EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject, Event, GetCohortRequest,
-    GetDashboardRequest, GetEvaluationReasonsRequest, GetFeatureFlagRequest,
-    GetFeatureFlagStatusRequest, GetFeatureFlagVersionRequest, GetFlagDefinitionsRequest,
-    GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest, GetProjectRequest,
-    GetRemoteConfigRequest, GetUserBlastRadiusRequest, IngestEventsRequest, ListActivityRequest,
-    ListApiKeysRequest, ListCohortsRequest, ListDependentFlagsRequest,
+    CreateUsageDashboardRequest, DeleteFeatureFlagRequest, DeleteGroupTypeRequest,
+    DeletePersonRequest, DisableFeatureFlagRequest, EnableFeatureFlagRequest,
+    EnrichUsageDashboardRequest, EvaluateFlagRequest, EvaluateFlagsRequest, EvaluationSubject,
+    Event, GetCohortRequest, GetDashboardRequest, GetEvaluationReasonsRequest,
+    GetFeatureFlagRequest, GetFeatureFlagStatusRequest, GetFeatureFlagVersionRequest,
+    GetFlagDefinitionsRequest, GetGroupRequest, GetLocalEvaluationRequest, GetPersonRequest,
+    GetProjectRequest, GetRemoteConfigRequest, GetUserBlastRadiusRequest, IngestEventsRequest,
+    ListActivityRequest, ListApiKeysRequest, ListCohortsRequest, ListDependentFlagsRequest,
     ListFeatureFlagActivityRequest, ListFeatureFlagVersionsRequest, ListFeatureFlagsRequest,
     ListGroupTypesRequest, ListGroupsRequest, ListMatchingFeatureFlagIdsRequest,
     ListMyFlagsRequest, ListPersonsRequest, ListProjectsRequest, ProjectInput,
     RemoveCohortMembersRequest, RestoreFeatureFlagVersionRequest, RevokeApiKeyRequest,
     TestEvaluationRequest, UnarchiveFeatureFlagRequest, UpdateCohortRequest,
-    UpdateFeatureFlagRequest, UpdateProjectRequest, WatchFlagsRequest,
+    UpdateFeatureFlagRequest, UpdateGroupTypeRequest, UpdateProjectRequest, WatchFlagsRequest,
 };
 use http::Method;
 use serde_json::json;
@@ -42,7 +42,7 @@ const fn needs(scope: &'static str, name: &'static str) -> Operation {
     Operation { name, scope }
 }
 
-pub(crate) const OPERATIONS: [Operation; 95] = [
+pub(crate) const OPERATIONS: [Operation; 100] = [
     needs("feature_flag:read", "GET feature_flags/"),
     needs("feature_flag:write", "POST feature_flags/"),
     needs("feature_flag:read", "GET feature_flags/{id}/"),
@@ -83,6 +83,9 @@ pub(crate) const OPERATIONS: [Operation; 95] = [
     needs("cohort:write", "PATCH cohorts/{cohort}/"),
     needs("cohort:write", "POST cohorts/{cohort}/members/"),
     needs("cohort:write", "DELETE cohorts/{cohort}/members/"),
+    needs("person:read", "GET groups_types/"),
+    needs("person:write", "PATCH groups_types/0/"),
+    needs("person:write", "DELETE groups_types/3/"),
     needs("project:read", "GET "),
     needs("project:write", "PATCH "),
     needs("feature_flag:read", "ListFeatureFlags"),
@@ -123,6 +126,8 @@ pub(crate) const OPERATIONS: [Operation; 95] = [
     needs("cohort:write", "AddCohortMembers"),
     needs("cohort:write", "RemoveCohortMembers"),
     needs("person:read", "ListGroupTypes"),
+    needs("person:write", "UpdateGroupType"),
+    needs("person:write", "DeleteGroupType"),
     needs("person:read", "ListGroups"),
     needs("person:read", "GetGroup"),
     needs("project:read", "GetProject"),
@@ -226,6 +231,9 @@ impl Service {
             self.person(1, uuid, uuid, "{}").await;
         }
         self.cohort(1, LISTED, true, "{}").await;
+        for (index, name) in [(0, "company"), (3, "team"), (4, "room")] {
+            self.group_type(index, name).await;
+        }
         self.group(1, 0, COMPANY, "{}").await;
     }
 
@@ -380,6 +388,13 @@ impl Service {
                 call!(directory.remove_cohort_members(RemoveCohortMembersRequest { cohort_id }))
             }
             "ListGroupTypes" => call!(directory.list_group_types(ListGroupTypesRequest {})),
+            "UpdateGroupType" => {
+                call!(directory.update_group_type(UpdateGroupTypeRequest {}))
+            }
+            "DeleteGroupType" => {
+                // One that no flag uses.
+                call!(directory.delete_group_type(DeleteGroupTypeRequest { group_type_index: 4 }))
+            }
             "ListGroups" => call!(directory.list_groups(ListGroupsRequest {})),
             "GetGroup" => {
                 call!(directory.get_group(GetGroupRequest { group_key: COMPANY.into() }))
