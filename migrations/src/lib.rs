@@ -31,6 +31,7 @@ mod m20261123_000017_usage_indexes;
 mod m20261201_000025_row_versions;
 mod m20261201_000026_group_type_names;
 mod m20261201_000028_strict_writes;
+mod m20261201_000030_redacted_activity;
 mod shapes;
 
 /// Takes a database to the newest schema, and back.
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000028_strict_writes::Migration),
             Box::new(m20261201_000025_row_versions::Migration),
             Box::new(m20261201_000026_group_type_names::Migration),
+            Box::new(m20261201_000030_redacted_activity::Migration),
         ]
     }
 }

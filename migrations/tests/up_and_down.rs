@@ -189,3 +189,101 @@ impl Postgres {
         self.admin.close().await
     }
 }
+
+#[tokio::test]
+async fn sqlite_redacts_old_activity() -> Result<(), DbErr> {
+    redacts_old_activity(&sqlite().await?).await
+}
+
+#[tokio::test]
+async fn postgres_redacts_old_activity() -> Result<(), DbErr> {
+    let Some(server) = Postgres::connect("redacts").await? else { return Ok(()) };
+    let outcome = redacts_old_activity(&server.own).await;
+    server.drop_own().await?;
+    outcome
+}
+
+/// Rows that were written before their flag was encrypted lose its payloads; others keep theirs.
+async fn redacts_old_activity(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let name = "m20261201_000030_redacted_activity";
+    let migrations = Migrator::migrations();
+    let before = migrations.iter().position(|migration| migration.name() == name);
+    let before: u32 = before.expect("it is listed").try_into().expect("a few");
+    Migrator::up(db, Some(before)).await?;
+    run(db, "INSERT INTO organization (name, created_at) VALUES ('one', '2026-01-01T00:00:00Z')")
+        .await?;
+    run(
+        db,
+        "INSERT INTO project (organization_id, name, api_token, created_at)
+         VALUES (1, 'web', 'phc_1', '2026-01-01T00:00:00Z')",
+    )
+    .await?;
+    for (key, encrypted) in [("encrypted", "TRUE"), ("plain", "FALSE"), ("former", "FALSE")] {
+        run(
+            db,
+            &format!(
+                "INSERT INTO feature_flag (project_id, key, name, filters, deleted, active, \
+                 has_encrypted_payloads, created_at, has_variants, fully_rolled_out, search_text) \
+                 VALUES (1, '{key}', '', '{{}}', FALSE, TRUE, {encrypted}, \
+                 '2026-01-01T00:00:00Z', FALSE, FALSE, '')"
+            ),
+        )
+        .await?;
+    }
+    let clear = r#"{"changes":[{"field":"filters","before":{"groups":[1.50],"payloads":{"true":"\"clear\""}},"after":null}]}"#;
+    let off = r#"{"changes":[{"field":"has_encrypted_payloads","before":true,"after":false}]}"#;
+    let mut number = 0;
+    for (flag, day, detail) in [
+        (1, 1, clear),
+        (2, 1, clear),
+        (3, 1, clear),
+        (3, 2, off),
+        // After that the flag's payload is plain again.
+        (3, 3, clear),
+        (1, 4, "{damaged \"payloads\""),
+    ] {
+        number += 1;
+        let id = match db.get_database_backend() {
+            sea_orm::DbBackend::Sqlite => format!("X'{number:032}'"),
+            _ => format!("'00000000-0000-0000-0000-{number:012}'"),
+        };
+        run(
+            db,
+            &format!(
+                "INSERT INTO activity_log (id, project_id, activity, scope, item_id, detail, \
+                 created_at) VALUES ({id}, 1, 'updated', 'FeatureFlag', '{flag}', '{detail}', \
+                 '2026-01-0{day}T00:00:00Z')"
+            ),
+        )
+        .await?;
+    }
+    // More rows than are read at a time.
+    for number in 100..200 {
+        let id = match db.get_database_backend() {
+            sea_orm::DbBackend::Sqlite => format!("X'{number:032}'"),
+            _ => format!("'00000000-0000-0000-0000-{number:012}'"),
+        };
+        run(
+            db,
+            &format!(
+                "INSERT INTO activity_log (id, project_id, activity, scope, item_id, detail, \
+                 created_at) VALUES ({id}, 1, 'updated', 'FeatureFlag', '1', '{clear}', \
+                 '2026-01-05T00:00:00Z')"
+            ),
+        )
+        .await?;
+    }
+    Migrator::up(db, Some(1)).await?;
+    let left = "detail LIKE '%clear%'";
+    assert_eq!(count(db, "activity_log", &format!("{left} AND item_id = '1'")).await?, 0);
+    assert_eq!(count(db, "activity_log", &format!("{left} AND item_id = '2'")).await?, 1);
+    assert_eq!(count(db, "activity_log", &format!("{left} AND item_id = '3'")).await?, 1);
+    let whole = "detail LIKE '%[1.50],\"payloads\":{\"true\":\"\\\"********* (encrypted)\\\"\"}%'";
+    let whole = match db.get_database_backend() {
+        sea_orm::DbBackend::Sqlite => whole.to_owned(),
+        _ => whole.replace("\\\"", "\\\\\""),
+    };
+    assert_eq!(count(db, "activity_log", &format!("{whole} AND item_id = '1'")).await?, 101);
+    assert_eq!(count(db, "activity_log", "detail LIKE '{damaged%'").await?, 1, "left as it is");
+    Migrator::down(db, None).await
+}

@@ -1,6 +1,8 @@
 //! What becomes of the payload of a flag whose payloads are encrypted
 //! (management-api 3.9). The cipher itself is the caller's.
 
+pub mod redaction;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -31,6 +33,66 @@ fn is_encrypted(flag: &FeatureFlag) -> bool {
 
 /// Whose payload a remote configuration delivers.
 const DELIVERED: &str = "true";
+
+/// Returns whether a stored text has the form of a Fernet token, which some key can decrypt.
+/// Anything else in the place of one is damage that no key mends.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    // Version 0x80 and the upper bytes of the time; 73 bytes at least, in base64.
+    text.starts_with("gAAAA") && text.len() >= 100
+}
+
+/// Counts the payloads of an encrypted flag as `cipher` finds them.
+#[must_use]
+pub fn survey(filters: &Value, cipher: &impl Cipher) -> Survey {
+    let payloads = filters.get("payloads").and_then(Value::as_object);
+    payloads.into_iter().flat_map(Object::values).filter_map(Value::as_str).fold(
+        Survey::default(),
+        |survey, text| match cipher.decrypt(text) {
+            Some(_) => Survey { decrypted: survey.decrypted + 1, ..survey },
+            None if is_token(text) => Survey { undecryptable: survey.undecryptable + 1, ..survey },
+            None => Survey { damaged: survey.damaged + 1, ..survey },
+        },
+    )
+}
+
+/// What became of stored encrypted payloads under a set of keys, by count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Payloads that a key decrypts.
+    pub decrypted: u64,
+    /// Tokens that no key decrypts.
+    pub undecryptable: u64,
+    /// Texts that are no tokens, so that no key can decrypt them.
+    pub damaged: u64,
+}
+
+impl Survey {
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: Self) {
+        self.decrypted += other.decrypted;
+        self.undecryptable += other.undecryptable;
+        self.damaged += other.damaged;
+    }
+
+    /// Returns whether nothing is stored that a key could decrypt.
+    #[must_use]
+    pub const fn has_no_tokens(&self) -> bool {
+        self.decrypted == 0 && self.undecryptable == 0
+    }
+
+    /// Returns whether tokens are stored and the keys decrypt none of them: these are other keys.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        self.decrypted == 0 && self.undecryptable > 0
+    }
+
+    /// Returns how many payloads cannot be read.
+    #[must_use]
+    pub const fn unreadable(&self) -> u64 {
+        self.undecryptable + self.damaged
+    }
+}
 
 /// The payload that a flag delivers.
 #[must_use]
@@ -301,6 +363,17 @@ mod tests {
             let error = seal(&mut flag(true, sent), None, true, &Mirror).unwrap_err();
             assert!(error.detail.starts_with("An encrypted payload is required"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_survey_tells_other_keys_from_damage() {
+        let token = format!("gAAAA{}", "x".repeat(95));
+        let filters = json!({"payloads": {"true": "~21", "a": token, "b": "gAAAA", "c": 5}});
+        let survey = survey(&filters, &Mirror);
+        assert_eq!(survey, Survey { decrypted: 1, undecryptable: 1, damaged: 1 });
+        assert!(!survey.is_locked() && !survey.has_no_tokens());
+        assert!(Survey { undecryptable: 1, ..Survey::default() }.is_locked());
+        assert!(Survey { damaged: 1, ..Survey::default() }.has_no_tokens());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    encrypted::redaction,
     error::{BodyKind, Error, Result},
     fields::{self, timestamp},
     flag::{FeatureFlag, User},
@@ -298,10 +299,10 @@ impl FlagVersion {
     ///
     /// # Errors
     ///
-    /// `Blocked` for a version whose payloads were encrypted: its rows do not tell them.
+    /// `Blocked` for a version whose payloads were encrypted, then or later: its rows do not tell them.
     pub fn as_patch(&self) -> Result<Object> {
         let flag = &self.flag;
-        if flag.has_encrypted_payloads == Some(true) {
+        if flag.has_encrypted_payloads == Some(true) || redaction::is_redacted(&flag.filters) {
             return Err(Error::blocked(UNREADABLE).with_body(BodyKind::Detail));
         }
         Ok(Object::from_iter([

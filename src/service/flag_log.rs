@@ -4,11 +4,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    encryption::Encryptor,
     model::{
         activity::{Action, NewActivity},
         diff::{self, Change},
-        encrypted,
+        encrypted::redaction,
         error::Result,
         flag::FeatureFlag,
     },
@@ -26,7 +25,8 @@ pub(super) async fn creation(
     contexts(write, &[], flag, user_id, now).await
 }
 
-/// Notes an update, a deletion or a restoration.
+/// Notes an update, a deletion or a restoration. Where it turns encryption on, the older rows of
+/// the flag lose the payloads that they show.
 pub(super) async fn update(
     write: &mut ProjectWrite,
     before: &FeatureFlag,
@@ -39,18 +39,14 @@ pub(super) async fn update(
         (true, false) => Action::Restored,
         _ => Action::Updated,
     };
+    if redaction::is_turned_on(before, after) {
+        write.redact_activity(before.id).await?;
+    }
     let mut changes = diff::between(before, after);
-    redact(&mut changes, before, after);
+    // Tokens are compared, so that a new payload shows as a change, and never written down.
+    redaction::redact_changes(&mut changes, before, after);
     write.log(row_about(after, action, changes), user_id, now).await?;
     contexts(write, &before.evaluation_contexts, after, user_id, now).await
-}
-
-/// Tokens are compared, so that a new payload shows as a change, and never written down.
-fn redact(changes: &mut [Change], before: &FeatureFlag, after: &FeatureFlag) {
-    for change in changes.iter_mut().filter(|change| change.field == "filters") {
-        change.before = encrypted::shown(before, None::<&Encryptor>);
-        change.after = encrypted::shown(after, None::<&Encryptor>);
-    }
 }
 
 /// A change of contexts has a row of its own, without a version (3.6).

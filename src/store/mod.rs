@@ -7,6 +7,7 @@
 //! transaction.
 
 pub(crate) mod activity;
+mod activity_redaction;
 mod among;
 pub(crate) mod audience;
 pub(crate) mod changes;
@@ -15,6 +16,7 @@ mod cohorts;
 mod connect;
 pub(crate) mod dashboards;
 mod definitions;
+mod encrypted_flags;
 mod entity;
 mod facts;
 mod failure;
@@ -56,6 +58,7 @@ use std::fmt;
 use sea_orm::DbBackend;
 
 pub use connect::{Access, ConnectError};
+pub(crate) use encrypted_flags::EncryptedFlag;
 pub(crate) use failure::failure;
 pub use migrate::MigrationState;
 /// A transaction as use-cases hold it: begun, written in and committed by the store.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use flagstaff::{
     config::EncryptionKey, encryption::Encryptor, model::encrypted::Cipher, store::Store,
+    wire::v1::ListFeatureFlagActivityRequest,
 };
 
 use crate::support::{
@@ -20,6 +21,8 @@ both_databases! {
     an_encrypted_flag_needs_a_payload,
     turning_encryption_off_never_makes_a_token_readable,
     turning_encryption_on_encrypts_what_is_there,
+    turning_encryption_on_hides_the_payload_wherever_it_was_readable,
+    a_redacted_version_is_not_brought_back,
     clients_are_not_given_encrypted_flags,
     a_rotation_puts_every_payload_under_the_newest_key,
 }
@@ -198,6 +201,100 @@ async fn turning_encryption_on_encrypts_what_is_there(service: &Service) {
         let token = stored(service, id).await.unwrap();
         assert!(token.starts_with(TOKEN), "{token}");
     }
+}
+
+/// Everything that is readable about a flag's past, as text; with a project secret as well.
+async fn readable_past(service: &Service, id: i64, at: &str) -> String {
+    let path = format!("{FLAGS}{id}/");
+    let mut texts = String::new();
+    for path in [
+        path.clone(),
+        format!("{path}activity/?limit=99"),
+        format!("{FLAGS}activity/?limit=99"),
+        format!("{path}versions/"),
+        format!("{path}versions/1/"),
+        format!("{path}versions/2/"),
+        "/flags/definitions?send_cohorts=1".to_owned(),
+        "/api/projects/1/feature_flags/local_evaluation/".to_owned(),
+        "/api/projects/1/feature_flags/evaluation_reasons/?distinct_id=ann".to_owned(),
+        format!("{path}dependent_flags/"),
+    ] {
+        let reader = service.new_key("--project 1 --scopes feature_flag:read,activity_log:read");
+        // What the flag itself delivers is for personal keys; its past is for nobody.
+        let own = path == format!("{FLAGS}{id}/");
+        let key = if own { &service.secret } else { &reader };
+        texts += &service.call(Method::GET, &path, Some(key), None).await.text;
+    }
+    let body = json!({"distinct_id": "ann", "timestamp": at});
+    let tested = format!("{path}test_evaluation/");
+    texts += &service.call(Method::POST, &tested, Some(&service.key), Some(&body)).await.text;
+    let restored = json!({"version": 1});
+    let restore = format!("{path}restore/");
+    texts += &service.call(Method::POST, &restore, Some(&service.key), Some(&restored)).await.text;
+    let request = ListFeatureFlagActivityRequest { id, page_size: 99, ..Default::default() };
+    let rows = service.flags().list_feature_flag_activity(request).await.unwrap().into_inner();
+    texts + &format!("{rows:?}")
+}
+
+async fn turning_encryption_on_hides_the_payload_wherever_it_was_readable(service: &Service) {
+    let by_variant = json!({"groups": [{}], "payloads": {"blue": "\"sesame blue\""},
+        "multivariate": {"variants": [{"key": "blue", "rollout_percentage": 100}]}});
+    let other = json!({"key": "other", "is_remote_configuration": true});
+    let (other, _) = service.create(other).await;
+    service.patch(other, filters(json!({"true": "\"sesame of another\""}))).await;
+    service.stored_person(1, &["ann"], &json!({})).await;
+    for edge in EDGES {
+        let body = json!({"key": format!("{edge:?}"), "filters": by_variant});
+        let (id, made) = service.create(body).await;
+        // 25 versions: more rows than are redacted at a time.
+        for n in 0..25 {
+            let mut body = filters(json!({"true": format!("\"sesame {n}\"")}));
+            body["is_remote_configuration"] = json!(true);
+            assert_eq!(service.patch(id, body).await.0, 200);
+        }
+        let at = made["created_at"].as_str().unwrap();
+        let before = service.history(id).await;
+        let rows = service
+            .call(Method::GET, &format!("{FLAGS}{id}/activity/?limit=99"), Some(&service.key), None)
+            .await
+            .text;
+        assert!(rows.contains("sesame 7") && rows.contains("sesame blue"), "until then they show");
+
+        let on = json!({"has_encrypted_payloads": true});
+        service.write(edge, Write::Patch(id), &on).await.unwrap().unwrap();
+        let past = readable_past(service, id, at).await;
+        let past = past.replace("sesame of another", "");
+        assert!(!past.contains("sesame"), "{edge:?}: {past}");
+        let kept = format!(
+            "SELECT detail FROM activity_log WHERE item_id = '{id}' \
+             AND detail LIKE '%sesame%'"
+        );
+        assert_eq!(service.stored(&kept).await, None, "{edge:?}");
+        let after = service.history(id).await;
+        assert_eq!(after[1..], before[..], "rows say what they said, but for the payload");
+    }
+    let kept = format!(
+        "SELECT detail FROM activity_log WHERE item_id = '{other}' \
+         AND detail LIKE '%sesame of another%'"
+    );
+    assert!(service.stored(&kept).await.is_some(), "another flag's rows are its own");
+}
+
+async fn a_redacted_version_is_not_brought_back(service: &Service) {
+    let mut body = filters(json!({"true": "\"sesame\""}));
+    body["key"] = json!("once-secret");
+    body["is_remote_configuration"] = json!(true);
+    let (id, _) = service.create(body).await;
+    service.patch(id, json!({"has_encrypted_payloads": true})).await;
+    let off = json!({"has_encrypted_payloads": false, "is_remote_configuration": false});
+    assert_eq!(service.patch(id, off).await.0, 200);
+    let (status, version) = service.get(&format!("{FLAGS}{id}/versions/1/")).await;
+    assert_eq!((status, payload(&version)), (200, &json!(REDACTED)), "{version}");
+    let restore = format!("{FLAGS}{id}/restore/");
+    let (status, refusal) = service.rest(Method::POST, &restore, json!({"version": 1})).await;
+    assert_eq!(status, 400, "{refusal}");
+    let (_, flag) = service.get(&format!("{FLAGS}{id}/")).await;
+    assert_eq!(payload(&flag), &Value::Null, "the redacted text is no payload");
 }
 
 async fn clients_are_not_given_encrypted_flags(service: &Service) {

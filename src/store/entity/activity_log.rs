@@ -1,6 +1,7 @@
 //! `activity_log`: who changed what, and how.
 //!
-//! A row is written in the transaction of its change, and never after.
+//! A row is written in the transaction of its change, and never after, but to redact a payload that
+//! became a secret.
 
 use sea_orm::entity::prelude::*;
 
