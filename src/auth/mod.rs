@@ -131,6 +131,7 @@ impl Authenticator {
             user_id: None,
             reach: Reach::Projects(vec![project.id]),
             scopes: Vec::new(),
+            expires_at: None,
         })
     }
 

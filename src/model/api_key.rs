@@ -68,7 +68,27 @@ impl ApiKey {
             user_id: self.user_id,
             reach: self.reach.clone(),
             scopes: self.scopes.clone(),
+            expires_at: self.expires_at,
         }
+    }
+}
+
+/// Returns the expiry of a key that is asked for with a credential which itself expires at `maker`:
+/// a key lives no longer than the one that makes it.
+///
+/// # Errors
+///
+/// `Invalid` on `expires_at` for a later time.
+pub fn inherited_expiry(
+    asked: Option<DateTime<Utc>>,
+    maker: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>> {
+    match (asked, maker) {
+        (Some(asked), Some(maker)) if asked > maker => {
+            let detail = "This key cannot outlive the API key that makes it.";
+            Err(Error::field("expires_at", "invalid_input", detail))
+        }
+        (asked, maker) => Ok(asked.or(maker)),
     }
 }
 
@@ -93,4 +113,29 @@ pub struct NewApiKey {
     pub scopes: Vec<String>,
     /// See [`ApiKey::expires_at`].
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_lives_no_longer_than_the_one_that_makes_it() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        let cases = [
+            (None, None, Some(None)),
+            (at(5), None, Some(at(5))),
+            (None, at(9), Some(at(9))),
+            (at(5), at(9), Some(at(5))),
+            (at(9), at(9), Some(at(9))),
+            (at(10), at(9), None),
+        ];
+        for (asked, maker, expected) in cases {
+            let expiry = inherited_expiry(asked, maker);
+            assert_eq!(expiry.as_ref().ok(), expected.as_ref(), "{asked:?} by {maker:?}");
+            if let Err(error) = expiry {
+                assert_eq!(error.attr.as_deref(), Some("expires_at"));
+            }
+        }
+    }
 }

@@ -6,6 +6,8 @@
 //!
 //! The scope table is management-api 1.2.
 
+use chrono::{DateTime, Utc};
+
 use super::error::{Error, Result};
 
 /// One permission, such as `feature_flag:write`.
@@ -116,6 +118,8 @@ pub struct Caller {
     pub reach: Reach,
     /// Scope texts as granted; `*` is everything.
     pub scopes: Vec<String>,
+    /// When the credential stops to hold; `None` is never. It hands on no longer life than this.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl Caller {
@@ -225,6 +229,7 @@ mod tests {
             user_id: Some(1),
             reach: Reach::Organization,
             scopes: scopes.iter().map(ToString::to_string).collect(),
+            expires_at: None,
         }
     }
 

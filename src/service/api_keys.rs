@@ -1,7 +1,7 @@
 //! Keys as callers of the network make, list and revoke them.
 //!
 //! A key hands on no more than it has: no scope that its maker lacks, no
-//! project that its maker does not open. And what a caller may not open it does
+//! project that its maker does not open, no longer life than its maker's. And what a caller may not open it does
 //! not learn of: a key is shown with those of its projects that the caller
 //! opens.
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     auth::Secret,
     model::{
-        api_key::ApiKey,
+        api_key::{ApiKey, inherited_expiry},
         caller::{Caller, Reach, Scope},
         error::{Error, Result},
         project::ProjectRef,
@@ -52,7 +52,8 @@ impl Services {
     /// # Errors
     ///
     /// `Forbidden` for a scope or a project that the caller does not have; `Invalid` for an
-    /// unknown scope or project, a long label, an odd mail address, or an expiry that has passed.
+    /// unknown scope or project, a long label, an odd mail address, or an expiry that has passed or
+    /// is later than that of the caller's key.
     pub(crate) async fn create_api_key(
         &self,
         caller: &Caller,
@@ -62,6 +63,7 @@ impl Services {
         let project = self.open(caller, Scope::PROJECT_WRITE, project).await?;
         let reach = self.wanted_reach(caller, project.id, &asked).await?;
         let AskedKey { scopes, label, user_email, expires_at, .. } = asked;
+        let expires_at = inherited_expiry(expires_at, caller.expires_at)?;
         let wanted = WantedKey { reach, scopes, user_email, label, expires_at };
         super::keys::check_scopes(&wanted.scopes)?;
         wanted.scopes.iter().try_for_each(|scope| caller.may_grant(scope))?;

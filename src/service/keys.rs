@@ -120,6 +120,7 @@ impl Services {
             user_id,
             reach: Reach::Organization,
             scopes: vec!["*".into()],
+            expires_at: None,
         })
     }
 

@@ -4,6 +4,8 @@
 //! network makes one only with a key for all projects: a key for some projects
 //! would make one that it does not open.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Services, Written,
     page::{Page, Wanted},
@@ -44,7 +46,7 @@ impl Services {
         if caller.reach != Reach::Organization {
             return Err(Error::forbidden("Creating a project needs an API key for all projects."));
         }
-        self.make_project(caller.organization_id, body).await
+        self.make_project(caller.organization_id, body, caller.expires_at).await
     }
 
     /// As [`Services::create_project`], for the operator, in the first organization.
@@ -54,10 +56,16 @@ impl Services {
     /// `Invalid` for a name that is blank or too long.
     pub(crate) async fn create_operators_project(&self, name: &str) -> Result<CreatedProject> {
         let body = Object::from_iter([("name".to_owned(), name.into())]);
-        self.make_project(self.organization().await?, &body).await
+        self.make_project(self.organization().await?, &body, None).await
     }
 
-    async fn make_project(&self, organization_id: i64, body: &Object) -> Result<CreatedProject> {
+    /// Makes a project whose secret expires as the credential that makes it does.
+    async fn make_project(
+        &self,
+        organization_id: i64,
+        body: &Object,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Result<CreatedProject> {
         let now = self.clock.now();
         let (token, secret) =
             (Secret::generate(TokenKind::Project), Secret::generate(TokenKind::ProjectSecret));
@@ -65,7 +73,8 @@ impl Services {
         let new = settings::created(body, &fresh)?;
         let txn = self.store.begin().await?;
         let project = projects::insert(&txn, new).await?;
-        keys::insert(&txn, project_secret(&secret, &project), now).await?;
+        let new_secret = NewApiKey { expires_at, ..project_secret(&secret, &project) };
+        keys::insert(&txn, new_secret, now).await?;
         self.store.commit(txn).await?;
         Ok(CreatedProject { project, secret })
     }

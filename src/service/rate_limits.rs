@@ -113,6 +113,7 @@ mod tests {
             user_id: None,
             reach: Reach::Organization,
             scopes: Vec::new(),
+            expires_at: None,
         }
     }
 

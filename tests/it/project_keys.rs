@@ -1,10 +1,11 @@
 //! Keys made, listed and revoked over gRPC: what they open, and what nobody hands on.
 
 use flagstaff::wire::v1::{
-    ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse,
-    RevokeApiKeyRequest,
+    ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, CreateProjectRequest, ListApiKeysRequest,
+    ListApiKeysResponse, ProjectInput, RevokeApiKeyRequest,
 };
 use http::Method;
+use prost_types::Timestamp;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
@@ -18,6 +19,7 @@ both_databases! {
     a_key_opens_the_projects_that_it_was_made_for,
     a_bad_key_is_refused_and_nothing_is_made,
     nobody_hands_on_what_they_do_not_have,
+    a_key_hands_on_no_longer_life_than_it_has,
     keys_that_open_the_project_are_listed_newest_first,
     a_key_of_other_projects_tells_nothing_of_them,
     a_revoked_key_stops_to_open,
@@ -180,6 +182,46 @@ async fn nobody_hands_on_what_they_do_not_have(service: &Service) {
     }
     let made = create(service, &key, wanted(&["feature_flag:read", "project:read"])).await.unwrap();
     assert_eq!(status(service, &made.token, 1).await, 200);
+}
+
+async fn a_key_hands_on_no_longer_life_than_it_has(service: &Service) {
+    let own = wanted(&["*"]);
+    let far = Timestamp { seconds: 4_000_000_000, nanos: 0 };
+    let limited = CreateApiKeyRequest { expires_at: Some(far), ..own.clone() };
+    let limited = CreateApiKeyRequest { all_projects: true, ..limited };
+    let maker = create(service, &service.key, limited).await.unwrap();
+    assert_eq!(maker.api_key.unwrap().expires_at, Some(far), "a key without an end may set any");
+    let ends = async |expires_at: Option<Timestamp>| {
+        let request = CreateApiKeyRequest { expires_at, ..own.clone() };
+        let made = create(service, &maker.token, request).await;
+        made.map(|made| made.api_key.unwrap().expires_at)
+    };
+    let sooner = Timestamp { seconds: far.seconds - 1, nanos: 0 };
+    assert_eq!(ends(None).await.unwrap(), Some(far), "a missing end becomes the maker's");
+    assert_eq!(ends(Some(sooner)).await.unwrap(), Some(sooner));
+    assert_eq!(ends(Some(far)).await.unwrap(), Some(far));
+    let before = list(service, &service.key, "1", "").await.total_size;
+    for later in [Timestamp { nanos: 1_000, ..far }, Timestamp { seconds: far.seconds + 1, ..far }]
+    {
+        let error = ends(Some(later)).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        let told = (reason(&error), said(&error, "attr"));
+        assert_eq!(told, ("invalid_input".into(), Some("expires_at".into())));
+    }
+    assert_eq!(list(service, &service.key, "1", "").await.total_size, before, "nothing is made");
+
+    // A chain of keys ends with its first; and so does the secret of a project that it makes.
+    let middle = CreateApiKeyRequest { all_projects: true, ..own.clone() };
+    let middle = create(service, &maker.token, middle).await.unwrap();
+    let last = create(service, &middle.token, own.clone()).await.unwrap();
+    assert_eq!(last.api_key.unwrap().expires_at, Some(far));
+    let project = ProjectInput { name: Some("Theirs".into()), ..Default::default() };
+    let request = CreateProjectRequest { project: Some(project) };
+    let made = service.projects_as(Some(&middle.token)).create_project(request).await.unwrap();
+    let id = made.into_inner().project.unwrap().id.to_string();
+    let keys = list(service, &service.key, &id, "").await.results;
+    let secret = keys.iter().find(|key| key.kind == "project_secret").unwrap();
+    assert_eq!(secret.expires_at, Some(far));
 }
 
 async fn keys_that_open_the_project_are_listed_newest_first(service: &Service) {

@@ -128,6 +128,7 @@ mod tests {
             user_id: None,
             reach: Reach::Organization,
             scopes: Vec::new(),
+            expires_at: None,
         })
     }
 
