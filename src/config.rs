@@ -14,6 +14,13 @@ use crate::{
 const INGESTION_BYTES: usize = 20 * 1024 * 1024;
 const MANAGEMENT_BYTES: usize = 1024 * 1024;
 
+/// The variable that chooses the public token of the first project.
+pub const BOOTSTRAP_PROJECT_TOKEN: &str = "FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN";
+/// The variable that chooses the secret of the first project.
+pub const BOOTSTRAP_PROJECT_SECRET: &str = "FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET";
+/// The variable that chooses the admin's personal key.
+pub const BOOTSTRAP_PERSONAL_API_KEY: &str = "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY";
+
 /// Where the data is; every command takes it.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseSettings {
@@ -222,10 +229,28 @@ impl BootstrapSettings {
     /// Names the variable and what is wrong with it, never its value.
     pub fn from_env() -> Result<Self, String> {
         Ok(Self {
-            project_token: chosen("FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN", TokenKind::Project)?,
-            project_secret: chosen("FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET", TokenKind::ProjectSecret)?,
-            personal_api_key: chosen("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", TokenKind::Personal)?,
+            project_token: chosen(BOOTSTRAP_PROJECT_TOKEN, TokenKind::Project)?,
+            project_secret: chosen(BOOTSTRAP_PROJECT_SECRET, TokenKind::ProjectSecret)?,
+            personal_api_key: chosen(BOOTSTRAP_PERSONAL_API_KEY, TokenKind::Personal)?,
         })
+    }
+}
+
+impl BootstrapSettings {
+    /// Checks that the chosen secrets are long enough for a first start. A database that has a
+    /// project ignores them, so there shorter ones, chosen before, do no harm.
+    ///
+    /// # Errors
+    ///
+    /// Names the variable and what is wrong with it, never its value.
+    pub fn check_strength(&self) -> Result<(), String> {
+        let check = |variable: &str, secret: &Option<Secret>| match secret {
+            Some(secret) => secret.check_strength().map_err(|why| format!("{variable}: {why}")),
+            None => Ok(()),
+        };
+        check(BOOTSTRAP_PROJECT_TOKEN, &self.project_token)?;
+        check(BOOTSTRAP_PROJECT_SECRET, &self.project_secret)?;
+        check(BOOTSTRAP_PERSONAL_API_KEY, &self.personal_api_key)
     }
 }
 
@@ -294,6 +319,9 @@ impl std::fmt::Debug for EncryptionKey {
 fn public_url(text: &str) -> Result<String, String> {
     let has_scheme = text.starts_with("http://") || text.starts_with("https://");
     match text.parse::<http::Uri>() {
+        Ok(uri) if uri.authority().is_some_and(|host| host.as_str().contains('@')) => {
+            Err("must hold no user and no password: links repeat it".into())
+        }
         Ok(uri) if has_scheme && uri.authority().is_some() => Ok(text.to_owned()),
         _ => Err("not an http:// or https:// URL".into()),
     }

@@ -5,6 +5,12 @@ use sha2::{Digest, Sha256};
 
 /// Characters after the prefix: about 238 bits, so that a plain hash suffices.
 const LENGTH: usize = 40;
+/// Characters after the prefix that a chosen secret needs, at the least, to withstand guessing.
+const MIN_CHOSEN_LENGTH: usize = 24;
+/// Characters after the prefix that any chosen token needs, public ones included.
+const MIN_LENGTH: usize = 8;
+/// Characters after the prefix that a chosen token may have.
+const MAX_LENGTH: usize = 200;
 
 /// What a credential's prefix says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +65,34 @@ impl Secret {
         let Some(rest) = text.strip_prefix(prefix) else {
             return Err(format!("must begin with `{prefix}`"));
         };
-        if rest.len() > 200 {
-            return Err(format!("may have at most 200 characters after `{prefix}`"));
+        if rest.len() > MAX_LENGTH {
+            return Err(format!("may have at most {MAX_LENGTH} characters after `{prefix}`"));
         }
-        if rest.len() < 8 {
-            return Err(format!("must have at least 8 characters after `{prefix}`"));
+        if rest.len() < MIN_LENGTH {
+            return Err(format!("must have at least {MIN_LENGTH} characters after `{prefix}`"));
         }
         if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
             return Err("may hold only letters, digits, `_` and `-`".into());
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// Checks that a chosen secret is long enough to withstand guessing. Public tokens need not be.
+    ///
+    /// # Errors
+    ///
+    /// Names the least length.
+    pub fn check_strength(&self) -> Result<(), String> {
+        let is_weak = |kind: &TokenKind| {
+            *kind != TokenKind::Project && self.0.len() - kind.prefix().len() < MIN_CHOSEN_LENGTH
+        };
+        match TokenKind::of(&self.0).filter(is_weak) {
+            Some(kind) => Err(format!(
+                "must have at least {MIN_CHOSEN_LENGTH} characters after `{}`",
+                kind.prefix()
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The token itself, to be shown once.
@@ -123,6 +147,22 @@ mod tests {
         let secret = Secret::chosen(TokenKind::Personal, "phx_abcdefgh").unwrap();
         for shown in [format!("{secret:?}"), secret.hint(), secret.hash()] {
             assert!(!shown.contains("abcdefgh"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_chosen_secret_must_be_long_and_a_public_token_need_not() {
+        let cases = [
+            (TokenKind::Personal, 23, false),
+            (TokenKind::Personal, 24, true),
+            (TokenKind::ProjectSecret, 23, false),
+            (TokenKind::ProjectSecret, 24, true),
+            (TokenKind::Project, 8, true),
+        ];
+        for (kind, length, is_strong) in cases {
+            let text = format!("{}{}", kind.prefix(), "x".repeat(length));
+            let secret = Secret::chosen(kind, &text).unwrap();
+            assert_eq!(secret.check_strength().is_ok(), is_strong, "{text}");
         }
     }
 

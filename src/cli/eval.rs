@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Failure, offline, services};
+use super::{Failure, offline, services, terminal::print_json};
 use crate::{
     engine::Properties,
     model::{
@@ -65,20 +65,17 @@ pub(super) async fn run(eval: Eval, database_url: &str) -> Result<ExitCode, Fail
         .evaluate_one(&snapshot, key.clone(), &asked, &Scene::default())
         .await
         .ok_or_else(|| missing(format!("active flag `{key}` in project {project}")))?;
-    println!(
-        "{}",
-        json!({
-            "key": key,
-            "enabled": outcome.enabled,
-            "variant": outcome.variant,
-            "payload": outcome.payload,
-            "reason": {
-                "code": outcome.reason.code(),
-                "condition_index": outcome.condition_index,
-                "description": outcome.description(),
-            },
-        })
-    );
+    print_json(&json!({
+        "key": key,
+        "enabled": outcome.enabled,
+        "variant": outcome.variant,
+        "payload": outcome.payload,
+        "reason": {
+            "code": outcome.reason.code(),
+            "condition_index": outcome.condition_index,
+            "description": outcome.description(),
+        },
+    }));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,10 +6,10 @@ use chrono::TimeDelta;
 use clap::{ArgGroup, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Failure, services};
+use super::{Failure, services, terminal::print_json};
 use crate::{
     config::EncryptionKey,
-    encryption::{Encryptor, keys},
+    encryption,
     model::{
         api_key::ApiKey,
         caller::{CredentialKind, Reach},
@@ -75,17 +75,17 @@ pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, F
         }
         Keys::List => {
             let keys = services.list_operators_keys().await?;
-            println!("{}", keys.iter().map(shown).collect::<Value>());
+            print_json(&keys.iter().map(shown).collect());
         }
         Keys::Revoke { id } => {
             services.revoke_operators_key(id).await.map_err(|error| unknown(error, id))?
         }
         Keys::RotateEncryption { encryption_keys } => {
-            let keys = keys::prepare(&encryption_keys, database_url).map_err(Failure::Setting)?;
-            let rotation = services.rotate_encryption(&Encryptor::new(&keys)).await?;
-            println!(
-                "{}",
-                json!({"rotated": rotation.rotated, "undecryptable": rotation.undecryptable})
+            let cipher =
+                encryption::keys::require(&encryption_keys, database_url, &services.store).await?;
+            let rotation = services.rotate_encryption(&cipher).await?;
+            print_json(
+                &json!({"rotated": rotation.rotated, "undecryptable": rotation.undecryptable}),
             );
             if !rotation.undecryptable.is_empty() {
                 let left = rotation.undecryptable.len();

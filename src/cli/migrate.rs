@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::{Failure, terminal};
 use crate::store::{Access, MigrationState, SetupLock, Store};
 
 /// What to do with the schema.
@@ -56,7 +56,8 @@ pub(super) async fn run(command: Migrate, database_url: &str) -> Result<ExitCode
         Migrate::Status => {}
     }
     for state in store.migration_states().await? {
-        println!("{:8} {}", if state.applied { "applied" } else { "pending" }, state.name);
+        let name = terminal::escaped(&state.name);
+        println!("{:8} {name}", if state.applied { "applied" } else { "pending" });
     }
     store.close().await;
     drop(setup);

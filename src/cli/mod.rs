@@ -13,6 +13,7 @@ mod migrate;
 mod offline;
 mod projects;
 mod serve;
+mod terminal;
 
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
@@ -23,8 +24,11 @@ use clap::{
 
 use crate::{
     clock::Clock,
-    config::{DatabaseSettings, LogSettings, ServeSettings},
-    encryption::Encryptor,
+    config::{DatabaseSettings, EncryptionKey, LogSettings, ServeSettings},
+    encryption::{
+        Encryptor,
+        keys::{KeysError, prepare},
+    },
     model::error::Error,
     service::Services,
     snapshot::Snapshots,
@@ -91,6 +95,15 @@ pub(crate) enum Failure {
     Operation(#[from] Error),
 }
 
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Setting(text) => Self::Setting(text),
+            KeysError::Store(error) => Self::Operation(error),
+        }
+    }
+}
+
 /// Callers of the network see no causes; the operator does.
 fn explained(error: &Error) -> String {
     let named = error.attr.as_ref().map(|attr| format!("{attr}: ")).unwrap_or_default();
@@ -110,7 +123,7 @@ pub fn run() -> ExitCode {
     match execute(cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", terminal::escaped(&failure.to_string()));
             ExitCode::from(2)
         }
     }
@@ -164,7 +177,8 @@ fn refused(error: &clap::Error) -> ExitCode {
             let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
             let sentence: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
             let sentence = sentence.join(" ");
-            eprintln!("{}", sentence.trim_end_matches(" For more information, try '--help'."));
+            let sentence = sentence.trim_end_matches(" For more information, try '--help'.");
+            eprintln!("{}", terminal::escaped(sentence));
         }
     }
     ExitCode::from(2)
@@ -192,16 +206,29 @@ fn named(mut error: clap::Error) -> clap::Error {
 
 /// The use-cases over an existing database, for commands that need no server.
 async fn services(database_url: &str) -> Result<Services, Failure> {
-    services_with(database_url, Encryptor::default()).await
+    Ok(services_over(store(database_url).await?, Encryptor::default()))
 }
 
-/// The same, with keys for encrypted payloads.
-async fn services_with(database_url: &str, encryptor: Encryptor) -> Result<Services, Failure> {
+/// The same, with the keys for encrypted payloads, which are made where a start would make them.
+async fn services_with_keys(
+    database_url: &str,
+    given: &[EncryptionKey],
+) -> Result<Services, Failure> {
+    let store = store(database_url).await?;
+    let prepared = prepare(given, database_url, &store).await?;
+    Ok(services_over(store, prepared.encryptor))
+}
+
+async fn store(database_url: &str) -> Result<Store, Failure> {
     let store = Store::connect(database_url, Access::Existing).await?;
     store.require_schema().await?;
+    Ok(store)
+}
+
+fn services_over(store: Store, encryptor: Encryptor) -> Services {
     // Nobody is kept waiting by a command but its operator, who would rather have the answer.
     let snapshots = Snapshots::new(store.clone()).with_patience(PATIENCE);
-    Ok(Services::new(store, snapshots, Clock::system(), encryptor))
+    Services::new(store, snapshots, Clock::system(), encryptor)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::{
     collections::VecDeque,
     fs,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, IsTerminal, Write},
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use uuid::Uuid;
 
-use super::Failure;
+use super::{Failure, terminal::json_line};
 use crate::{
     clock::Clock,
     engine::{Audience, FlagSet, RequestRuntime, Selection, Subject, evaluate},
@@ -49,11 +49,40 @@ pub(super) fn run(
     };
     let input = BufReader::with_capacity(BUFFER, io::stdin().lock());
     let output = io::BufWriter::with_capacity(BUFFER, io::stdout().lock());
-    match answer_lines(&mut evaluator, input, output) {
+    let answered = match io::stdout().is_terminal() {
+        true => answer_lines(&mut evaluator, input, Terminal { output, line: Vec::new() }),
+        false => answer_lines(&mut evaluator, input, output),
+    };
+    match answered {
         // Whoever read the answers has had enough of them.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Failure::Setting(format!("eval --offline: {error}"))),
         Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Escapes lines of JSON for a terminal; programs get them as the service writes them.
+struct Terminal<W> {
+    output: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Write for Terminal<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if let Some(end) = self.line.iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.line.split_off(end + 1);
+            let lines = String::from_utf8_lossy(&self.line);
+            for line in lines.lines() {
+                writeln!(self.output, "{}", json_line(line))?;
+            }
+            self.line = rest;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
     }
 }
 

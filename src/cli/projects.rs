@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Failure, services};
+use super::{Failure, services, terminal::print_json};
 
 /// What to do with projects.
 #[derive(Clone, Debug, Subcommand)]
@@ -26,16 +26,13 @@ pub(super) async fn run(command: Projects, database_url: &str) -> Result<ExitCod
         Projects::Create { name } => {
             let created = services.create_operators_project(&name).await?;
             let project = created.project;
-            println!(
-                "{}",
-                json!({
-                    "id": project.id,
-                    "name": project.name,
-                    "organization_id": project.organization_id,
-                    "api_token": project.api_token,
-                    "secret_api_token": created.secret.reveal(),
-                })
-            );
+            print_json(&json!({
+                "id": project.id,
+                "name": project.name,
+                "organization_id": project.organization_id,
+                "api_token": project.api_token,
+                "secret_api_token": created.secret.reveal(),
+            }));
         }
         Projects::List => {
             let projects = services.list_operators_projects().await?;
@@ -47,7 +44,7 @@ pub(super) async fn run(command: Projects, database_url: &str) -> Result<ExitCod
                     "api_token": project.api_token,
                 })
             });
-            println!("{}", shown.collect::<Value>());
+            print_json(&shown.collect::<Value>());
         }
     }
     services.store.clone().close().await;

@@ -6,7 +6,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use crate::{
-    config::{BootstrapSettings, LogSettings, ServeSettings},
+    auth::Secret,
+    config::{
+        BOOTSTRAP_PERSONAL_API_KEY, BOOTSTRAP_PROJECT_SECRET, BOOTSTRAP_PROJECT_TOKEN,
+        BootstrapSettings, LogSettings, ServeSettings,
+    },
     server::{Server, StartError},
     service::bootstrap::Bootstrapped,
     telemetry::Telemetry,
@@ -18,6 +22,7 @@ pub(super) async fn run(
     log: &LogSettings,
 ) -> Result<ExitCode, Failure> {
     settings.bootstrap = BootstrapSettings::from_env().map_err(Failure::Setting)?;
+    let chosen = settings.bootstrap.clone();
     let telemetry = Telemetry::start(log, settings.otlp_endpoint.as_deref())?;
     // Before anything is waited for: the first process of a container is stopped by nothing else.
     let mut signals = StopSignals::listen()?;
@@ -30,7 +35,7 @@ pub(super) async fn run(
         }
     };
     if let Some(made) = &started.bootstrapped {
-        announce(made);
+        announce(made, &chosen);
     }
     tracing::info!(address = %started.address, ops.address = %started.ops_address, "serving");
     signals.next().await;
@@ -49,12 +54,20 @@ fn failure(error: StartError) -> Failure {
     }
 }
 
-/// Shown once; afterwards only hashes of the secrets are known.
-fn announce(made: &Bootstrapped) {
+/// Prints the credentials of the first start, once: afterwards only hashes of the secrets are
+/// stored. A value that the operator chose is not repeated.
+fn announce(made: &Bootstrapped, chosen: &BootstrapSettings) {
+    let shown = |made: &Secret, chosen: &Option<Secret>, variable: &str| match chosen {
+        Some(_) => format!("(from {variable})"),
+        None => made.reveal().to_owned(),
+    };
+    let token = shown(&made.project_token, &chosen.project_token, BOOTSTRAP_PROJECT_TOKEN);
+    let secret = shown(&made.project_secret, &chosen.project_secret, BOOTSTRAP_PROJECT_SECRET);
+    let key = shown(&made.personal_api_key, &chosen.personal_api_key, BOOTSTRAP_PERSONAL_API_KEY);
     println!("project id: {}", made.project_id);
-    println!("project token: {}", made.project_token.reveal());
-    println!("project secret: {}", made.project_secret.reveal());
-    println!("personal api key: {}", made.personal_api_key.reveal());
+    println!("project token: {token}");
+    println!("project secret: {secret}");
+    println!("personal api key: {key}");
 }
 
 /// SIGTERM from an orchestrator and SIGINT from a terminal.

@@ -154,6 +154,8 @@ pub struct Failure {
     pub body: BodyKind,
     /// When a retry makes sense; whole seconds on the wire.
     pub retry_after: Option<Duration>,
+    /// What to do about it, where the documented sentence does not say; beside the body.
+    pub hint: Option<&'static str>,
     #[source]
     source: Option<SharedSource>,
 }
@@ -176,6 +178,7 @@ impl Error {
             attr: None,
             body: BodyKind::Envelope,
             retry_after: None,
+            hint: None,
             source: None,
         }))
     }
@@ -303,6 +306,11 @@ impl Error {
                       Please contact support if the problem persists.";
         Self::new(Code::Internal, "remote_config_decrypt_failed", detail)
             .with_source("no encryption key fits a stored payload")
+            .with_hint(
+                "No configured encryption key decrypts this payload. Give the service the key that \
+                 it was encrypted with (--encryption-keys, FLAGSTAFF_ENCRYPTION_KEYS), or write the \
+                 payload anew.",
+            )
     }
 
     /// The database could not be reached in time; the source goes to the log.
@@ -320,6 +328,13 @@ impl Error {
         let mut error = Self::new(Code::Overloaded, "overloaded", detail);
         error.0.retry_after = Some(Duration::from_secs(1));
         error
+    }
+
+    /// The same failure, with advice that travels beside the body.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
+        self
     }
 
     /// The same failure, with the body that the document gives for this operation.

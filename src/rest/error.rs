@@ -4,7 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,6 +12,9 @@ use super::{
     dashboard_page,
 };
 use crate::model::error::{BodyKind, Code, Error, Result};
+
+/// Advice beyond the documented body.
+const HINT: HeaderName = HeaderName::from_static("x-flagstaff-hint");
 
 /// Answers what a handler came to.
 pub(super) fn respond(outcome: Result<Reply>) -> Response {
@@ -37,6 +40,9 @@ impl IntoResponse for Error {
             BodyKind::Empty => status.into_response(),
             _ => (status, Json(body(&self))).into_response(),
         };
+        if let Some(hint) = self.hint {
+            response.headers_mut().insert(HINT, HeaderValue::from_static(hint));
+        }
         if let Some(delay) = self.retry_after {
             // Whole seconds are the only form that every client understands.
             let seconds = HeaderValue::from(delay.as_secs().max(1));

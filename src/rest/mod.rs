@@ -38,7 +38,7 @@ use axum::{
 };
 use http::Method;
 
-pub use links::Forwarded;
+pub use links::{Forwarded, is_host};
 pub use paths::{Binding, bindings};
 pub use wires::{Wire, Wires};
 

@@ -14,6 +14,7 @@ use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
+use super::headers;
 use crate::{
     auth::{Authenticator, Identity},
     grpc::{Call, Calls, DeadlineLayer, OverWeb},
@@ -59,7 +60,9 @@ impl Dispatch {
             _ => self.authenticator.identify(request.headers(), request.uri()).await,
         };
         if let Some(wire) = wire {
-            return self.wires.answer(wire, identity, request).await;
+            let mut response = self.wires.answer(wire, identity, request).await;
+            headers::forbid_sniffing(response.headers_mut());
+            return response;
         }
         let is_plain = is_plain_call(&request);
         if let Some(call) = Call::of(request.uri().path()).filter(|_| is_plain) {
@@ -74,7 +77,10 @@ impl Dispatch {
 
 async fn routed(router: Router, identity: Identity, mut request: Request) -> Response {
     request.extensions_mut().insert(identity);
-    router.oneshot(request).await.unwrap_or_else(|never| match never {})
+    let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+    headers::forbid_sniffing(response.headers_mut());
+    headers::forbid_storing(response.headers_mut());
+    response
 }
 
 /// Whether nothing but gRPC's own router can answer: the usual call, without a deadline to keep.

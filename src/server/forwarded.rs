@@ -8,10 +8,10 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::extract::Request;
-use http::{HeaderMap, uri::Authority};
+use http::HeaderMap;
 use ipnet::IpNet;
 
-use crate::rest::Forwarded;
+use crate::rest::{Forwarded, is_host};
 
 /// The networks whose word counts.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ fn told(headers: &HeaderMap) -> Forwarded {
         Some(scheme) if scheme.eq_ignore_ascii_case("http") => Some("http"),
         _ => None,
     };
-    let host = last("x-forwarded-host").filter(|host| host.parse::<Authority>().is_ok());
+    let host = last("x-forwarded-host").filter(|host| is_host(host));
     Forwarded { scheme, host: host.map(str::to_owned) }
 }
 
@@ -110,6 +110,8 @@ mod tests {
             ("https", "flags.example.com", (Some("https"), Some("flags.example.com"))),
             ("http, HTTPS", "a.example:8443", (Some("https"), Some("a.example:8443"))),
             ("javascript", "bad host/<", (None, None)),
+            ("https", "ann:secret@evil.example", (Some("https"), None)),
+            ("https", "evil\">", (Some("https"), None)),
         ];
         for (proto, host, expected) in cases {
             let told = told(&headers(&[("x-forwarded-proto", proto), ("x-forwarded-host", host)]));

@@ -6,6 +6,7 @@ mod dispatch;
 mod edge;
 mod forwarded;
 mod gather;
+mod headers;
 mod ops;
 mod readiness;
 mod silence;
@@ -35,7 +36,7 @@ use crate::{
     auth::Authenticator,
     clock::Clock,
     config::{ServeSettings, Switch},
-    encryption::{Encryptor, keys},
+    encryption::keys::{self, KeysError},
     grpc,
     model::error::Error,
     rest,
@@ -60,6 +61,15 @@ pub enum StartError {
     /// The database does not do what is asked.
     #[error(transparent)]
     Operation(#[from] Error),
+}
+
+impl From<KeysError> for StartError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Setting(text) => Self::Setting(text),
+            KeysError::Store(error) => Self::Operation(error),
+        }
+    }
 }
 
 /// A running service.
@@ -119,6 +129,10 @@ impl Server {
         let socket = starting::reserve(settings.listen, LISTEN)?;
         let ops = starting::reserve(settings.ops_listen, OPS_LISTEN)?;
         keys::check(&settings.encryption_keys, database_url).map_err(StartError::Setting)?;
+        if Store::sqlite_file(database_url).is_some_and(|file| !file.exists()) {
+            // Before the file is made.
+            settings.bootstrap.check_strength().map_err(StartError::Setting)?;
+        }
         let readiness = Readiness::starting(settings.max_staleness);
         let ops = starting::listen(ops, settings.ops_listen, OPS_LISTEN)?;
         let ops_address = local(&ops)?;
@@ -126,8 +140,12 @@ impl Server {
         // Until the database has a schema, a key and a project.
         let setup = SetupLock::acquire(database_url).await;
         let store = starting::open(&settings, database_url).await?;
-        let keys = keys::prepare(&settings.encryption_keys, database_url);
-        let encryptor = Encryptor::new(&keys.map_err(StartError::Setting)?);
+        if !store.has_project().await? {
+            settings.bootstrap.check_strength().map_err(StartError::Setting)?;
+        }
+        let keys::Prepared { encryptor, survey } =
+            keys::prepare(&settings.encryption_keys, database_url, &store).await?;
+        telemetry.record_unreadable_payloads(survey.unreadable());
         let snapshots = Snapshots::new(store.clone());
         telemetry.observe_facts_reads(snapshots.facts_reads());
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock.clone());

@@ -66,6 +66,11 @@ impl Store {
             .map_err(failure)
     }
 
+    /// Returns whether there is any project: the database is past its first start.
+    pub(crate) async fn has_project(&self) -> Result<bool> {
+        any_project(self.reader()).await
+    }
+
     /// The first organization; `None` before the bootstrap.
     pub(crate) async fn first_organization(&self) -> Result<Option<i64>> {
         organization::Entity::find()

@@ -58,6 +58,7 @@ pub struct Telemetry {
     stale: Gauge<u64>,
     staleness: Gauge<f64>,
     writable: Gauge<u64>,
+    unreadable_payloads: Gauge<u64>,
     ingest: IngestMetrics,
 }
 
@@ -120,6 +121,10 @@ impl Telemetry {
                 .u64_gauge("flagstaff.writable")
                 .with_description("0 while the database cannot be written")
                 .build(),
+            unreadable_payloads: meter
+                .u64_gauge("flagstaff.encrypted_payloads.unreadable")
+                .with_description("Stored encrypted payloads that no key decrypts, found at start")
+                .build(),
             ingest: IngestMetrics::new(&meter),
             registry,
             meters,
@@ -136,6 +141,11 @@ impl Telemetry {
     /// Notes whether the database can be written.
     pub(crate) fn record_writable(&self, writable: bool) {
         self.writable.record(u64::from(writable), &[]);
+    }
+
+    /// Records how many stored encrypted payloads no key decrypts, as found at start.
+    pub(crate) fn record_unreadable_payloads(&self, payloads: u64) {
+        self.unreadable_payloads.record(payloads, &[]);
     }
 
     /// Tells how many queries for stored facts were begun, whenever it is asked.

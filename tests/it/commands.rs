@@ -10,6 +10,7 @@ both_databases! {
     keys_are_listed_without_themselves,
     bad_keys_are_refused,
     a_flag_is_evaluated_with_its_reason,
+    nothing_that_a_terminal_acts_on_is_printed,
 }
 
 fn json_line(line: &str) -> Value {
@@ -131,4 +132,29 @@ async fn a_flag_is_evaluated_with_its_reason(service: &Service) {
         assert_eq!(outcome.code, Some(2), "{outcome:?}");
         assert!(outcome.stderr.contains(named), "{outcome:?}");
     }
+}
+
+async fn nothing_that_a_terminal_acts_on_is_printed(service: &Service) {
+    let name = "\u{1b}]0;owned\u{7}\u{9b}2J\u{7f}\u{202e}";
+    let evil = json!({"name": name});
+    assert_eq!(service.rest(http::Method::PATCH, "/api/projects/1/", evil).await.0, 200);
+    let payload = json!({"groups": [{"rollout_percentage": 100}],
+        "payloads": {"true": json!(name).to_string()}});
+    service.create(json!({"key": "owned", "filters": payload})).await;
+    let commands: [&[&str]; 6] = [
+        &["projects", "list"],
+        &["projects", "create", "--name", name],
+        &["keys", "create", "--project", "1", "--scopes", "*", "--label", name],
+        &["keys", "list"],
+        &["eval", "--project", "1", "--flag", "owned", "--distinct-id", name],
+        &["eval", "--project", "1", "--flag", name, "--distinct-id", "x"],
+    ];
+    let is_active = |c: &char| (c.is_control() && *c != '\n') || *c == '\u{202e}';
+    for command in commands {
+        let said = service.flagstaff(command).outcome();
+        let text = said.stdout.clone() + &said.stderr;
+        assert_eq!(text.chars().find(is_active), None, "{command:?}: {said:?}");
+    }
+    let listed = json_line(&service.flagstaff(&["projects", "list"]).run().last_line());
+    assert_eq!(listed[0]["name"], name, "programs read the name as it is");
 }

@@ -6,15 +6,21 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -298,5 +304,127 @@ async fn people_read_a_table() {
     let row = outcome.stdout.lines().find(|line| line.contains("tested")).unwrap();
     assert!(row.contains("| created") && row.contains("its surveys stay behind"), "{row}");
     assert!(!outcome.stdout.lines().any(|line| line.contains("| one")), "it came along whole");
+    target.stop().await;
+}
+
+/// A source that answers every request in one way.
+async fn source_answering(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> String {
+    let app = Router::new().fallback(move || {
+        let answer = answer();
+        async move { answer }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+fn import_from(target: &Service, url: &str, words: &[&str]) -> Outcome {
+    let arguments = ["import", "--from-url", url, "--project", "7", "--retries", "0"];
+    let command = target.flagstaff(&[&arguments, words].concat());
+    done(command.env("FLAGSTAFF_IMPORT_KEY", "phx_somebody"))
+}
+
+fn refusal_naming(outcome: &Outcome, named: &str) {
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+    let last = outcome.stderr.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains(named), "{named}: {outcome:?}");
+    assert!(!outcome.stderr.contains("phx_"), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_redirect_is_followed() {
+    let target = Service::on_sqlite().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let inside = source_answering({
+        let asked = Arc::clone(&asked);
+        move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            StatusCode::OK.into_response()
+        }
+    })
+    .await;
+    for status in [301, 302, 303, 307, 308] {
+        let place = format!("{inside}/\u{7f}latest/meta-data/");
+        let url = source_answering(move || {
+            let status = StatusCode::from_u16(status).unwrap();
+            let place = http::HeaderValue::from_bytes(place.replace('\u{7f}', "").as_bytes());
+            (status, [("location", place.unwrap())]).into_response()
+        })
+        .await;
+        let outcome = import_from(&target, &url, &["--yes"]);
+        refusal_naming(&outcome, "redirects to http://127.0.0.1");
+        refusal_naming(&outcome, "--from-url");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "the place was not asked");
+    target.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_answer_is_given_up() {
+    let target = Service::on_sqlite().await;
+    for (status, limit, named) in [(200, 96, "too large"), (500, 24, "no reason is given")] {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sent);
+        let url = source_answering(move || {
+            let counted = Arc::clone(&counted);
+            let chunk = Bytes::from(vec![b' '; 1 << 20]);
+            let chunks = futures::stream::repeat_with(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, Infallible>(chunk.clone())
+            });
+            (StatusCode::from_u16(status).unwrap(), Body::from_stream(chunks)).into_response()
+        })
+        .await;
+        refusal_naming(&import_from(&target, &url, &["--yes"]), named);
+        let sent = sent.load(Ordering::Relaxed);
+        assert!(sent < limit, "{sent} MiB were taken in");
+    }
+    target.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_more_than_any_project_has_are_refused() {
+    let target = Service::on_sqlite().await;
+    let cases = [
+        (format!("[{}]", "{},".repeat(2_000_001)), "more values than any project"),
+        (format!("{{\"results\": {}", "[".repeat(1 << 20)), "not JSON"),
+        (format!("{{\"results\": [{}{}]}}", "[".repeat(500), "]".repeat(500)), "not JSON"),
+    ];
+    for (body, named) in cases {
+        let url = source_answering(move || body.clone().into_response()).await;
+        refusal_naming(&import_from(&target, &url, &["--yes"]), named);
+    }
+    target.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_terminal_acts_on_is_printed() {
+    let target = Service::on_sqlite().await;
+    let active = |text: &str| {
+        text.chars()
+            .find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c))
+    };
+    let name = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}";
+    let mut flag = plain(1, &format!("bad {name}"));
+    flag["experiment_set"] = json!([4]);
+    let source = Source::answering(&[("feature_flags/", vec![list(&[flag], false)])]).await;
+    for format in ["text", "json"] {
+        let outcome = source.import(&target, &["--format", format]);
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        assert!(outcome.stdout.contains("owned"), "{outcome:?}");
+        assert_eq!(active(&outcome.stdout).or(active(&outcome.stderr)), None, "{outcome:?}");
+    }
+    // What a refusal says, whether it is final or tried again, without the key it repeats.
+    let said = json!({"detail": format!("{name} {} phx_somebody", "x".repeat(5000))}).to_string();
+    for status in [400, 401, 503] {
+        let answers = vec![(StatusCode::from_u16(status).unwrap(), "0", said.clone())];
+        let source = Source::answering(&[("feature_flags/", answers)]).await;
+        let outcome = source.import(&target, &["--retries", "1"]);
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        assert!(outcome.stderr.contains("owned") && !outcome.stderr.contains("phx_somebody"));
+        assert_eq!(active(&outcome.stderr), None, "{outcome:?}");
+        assert!(outcome.stderr.len() < 2000, "it is cut short");
+    }
     target.stop().await;
 }

@@ -71,6 +71,16 @@ fn a_bad_argument_or_variable_is_named() {
             "FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN",
         ),
         ("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", "phx_", "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY"),
+        (
+            "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY",
+            "phx_12345678901234567890123",
+            "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY: must have at least 24 characters",
+        ),
+        (
+            "FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET",
+            "phs_12345678",
+            "FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET: must have at least 24 characters",
+        ),
     ];
     for (name, value, named) in variables {
         refused(&folder, &serve_with(&[]), &[(name, value)], named);
@@ -209,19 +219,65 @@ fn chosen_secrets_count_on_the_first_start_alone() {
         let (_, stdout, _) = Flagstaff::new(&FREE_PORTS)
             .within(folder.path())
             .env("FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN", &format!("phc_chosen_token_{n}"))
-            .env("FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET", &format!("phs_chosen_secret_{n}"))
-            .env("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", &format!("phx_chosen_key_{n}"))
+            .env(
+                "FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET",
+                &format!("phs_chosen_secret_of_at_least_24_{n}"),
+            )
+            .env(
+                "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY",
+                &format!("phx_chosen_key_of_at_least_24_{n}"),
+            )
             .start()
             .terminate();
         stdout
     };
     let stdout = start("1");
-    assert_eq!(printed(&stdout, "project token"), "phc_chosen_token_1");
-    assert_eq!(printed(&stdout, "project secret"), "phs_chosen_secret_1");
-    assert_eq!(printed(&stdout, "personal api key"), "phx_chosen_key_1");
+    let names = ["project token", "project secret", "personal api key"];
+    for (name, variable) in
+        names.into_iter().zip(["PROJECT_TOKEN", "PROJECT_SECRET", "PERSONAL_API_KEY"])
+    {
+        assert_eq!(printed(&stdout, name), format!("(from FLAGSTAFF_BOOTSTRAP_{variable})"));
+    }
+    assert!(!stdout.contains("chosen"), "{stdout}");
+    assert_eq!(printed(&stdout, "project id"), "1");
     assert_eq!(start("2"), "");
     let projects = Flagstaff::new(&["projects", "list"]).within(folder.path()).run();
     assert!(projects.stdout.contains("phc_chosen_token_1"), "{projects:?}");
+}
+
+#[test]
+fn a_short_secret_that_was_chosen_before_does_not_stop_a_later_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = || Flagstaff::new(&FREE_PORTS).within(folder.path());
+    command().start().terminate();
+    let (status, stdout, stderr) =
+        command().env("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", "phx_12345678").start().terminate();
+    assert_eq!((status.code(), stdout.as_str()), (Some(0), ""), "{stderr}");
+
+    // A file without a project is still before its first start.
+    let folder = tempfile::tempdir().unwrap();
+    Flagstaff::new(&["migrate", "up"]).within(folder.path()).run();
+    let outcome = Flagstaff::new(&FREE_PORTS)
+        .within(folder.path())
+        .env("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY", "phx_12345678")
+        .outcome();
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+    assert!(outcome.stderr.contains("FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("12345678"), "{outcome:?}");
+}
+
+#[test]
+fn only_what_was_made_is_printed_where_some_is_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, stdout, _) = Flagstaff::new(&FREE_PORTS)
+        .within(folder.path())
+        .env("FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN", "phc_chosen_token")
+        .start()
+        .terminate();
+    let token = printed(&stdout, "project token");
+    assert_eq!(token, "(from FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN)");
+    assert!(printed(&stdout, "project secret").starts_with("phs_"));
+    assert!(printed(&stdout, "personal api key").starts_with("phx_"));
 }
 
 #[test]

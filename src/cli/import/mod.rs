@@ -5,6 +5,7 @@
 //! to stderr, the summary to stdout. The exit code is 0 when everything came
 //! along, [`INCOMPLETE`] when something could not, and 2 when nothing was done.
 
+mod body;
 mod report;
 mod source;
 
@@ -12,10 +13,9 @@ use std::{process::ExitCode, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, services_with};
+use super::{Failure, services_with_keys, terminal::print_json};
 use crate::{
     config::EncryptionKey,
-    encryption::{Encryptor, keys},
     model::{
         error::Code,
         import::{Foreign, OnConflict, report::Report},
@@ -111,8 +111,7 @@ impl std::fmt::Debug for ImportKey {
 }
 
 pub(super) async fn run(import: Import, database_url: &str) -> Result<ExitCode, Failure> {
-    let keys = keys::prepare(&import.encryption_keys, database_url).map_err(Failure::Setting)?;
-    let services = services_with(database_url, Encryptor::new(&keys)).await?;
+    let services = services_with_keys(database_url, &import.encryption_keys).await?;
     let into = here(&services, import.into).await?;
     let source = Source::new(&import).map_err(Failure::Setting)?;
     let foreign = source.read().await.map_err(Failure::Setting)?;
@@ -120,7 +119,7 @@ pub(super) async fn run(import: Import, database_url: &str) -> Result<ExitCode, 
     services.store.clone().close().await;
     match import.format {
         Format::Text => println!("{}", report::text(&report, &import, into)),
-        Format::Json => println!("{}", report::json(&report, &import, into)),
+        Format::Json => print_json(&report::json(&report, &import, into)),
     }
     Ok(match report.is_complete() {
         true => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets::ASCII_MARKDOWN};
 use serde_json::{Value, json};
 
-use super::Import;
+use super::{super::terminal::escaped, Import};
 use crate::model::import::report::{Entry, Kind, Outcome, Report};
 
 /// What no import brings, whatever the flags.
@@ -59,8 +59,10 @@ fn table(entries: &[&Entry]) -> Table {
     table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["what", "name", "outcome", "notes"]);
     for entry in entries {
+        // Names and notes are the source's words.
         let notes = entry.notes.join("; ");
-        table.add_row([entry.kind.word(), &entry.name, entry.outcome.word(), &notes]);
+        let (name, notes) = (escaped(&entry.name), escaped(&notes));
+        table.add_row([entry.kind.word(), &name, entry.outcome.word(), &notes]);
     }
     table
 }

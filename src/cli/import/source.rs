@@ -4,24 +4,36 @@
 //! 503, 504) is tried again with growing pauses, or after the time that
 //! `Retry-After` names; anything else ends the import in one sentence that
 //! names the setting to look at.
+//!
+//! The source is not trusted: no redirect is followed, so that the key goes to
+//! no other address and nothing inside this network is asked on the source's
+//! word, and the size of answers is bounded ([`super::body`]).
 
 use std::{collections::BTreeMap, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
-use http::{StatusCode, header::RETRY_AFTER};
-use reqwest::{Client, Response, Url};
+use http::{
+    StatusCode,
+    header::{LOCATION, RETRY_AFTER},
+};
+use reqwest::{Client, Response, Url, redirect::Policy};
 use serde_json::Value;
 
-use super::Import;
-use crate::model::{
-    import::{Foreign, ForeignCohort, ForeignFlag},
-    json::{self, Limits},
+use super::{
+    super::terminal::escaped,
+    Import,
+    body::{self, Budget, Refusal},
 };
+use crate::model::import::{Foreign, ForeignCohort, ForeignFlag};
 
 /// Results asked for at once.
 const A_PAGE: usize = 100;
 /// No project is larger; a list that goes on beyond it never ends.
 const MOST: usize = 200_000;
+/// The most pages of one list; sources may give fewer results at once than they are asked for.
+const MAX_PAGES: usize = 20_000;
+/// The most that is repeated of a reason which the source gives, in characters.
+const MAX_REASON_CHARS: usize = 300;
 /// The longest that a source may make us wait for one more try.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
@@ -32,6 +44,8 @@ pub(super) struct Source {
     base: Url,
     key: String,
     retries: u8,
+    /// What all answers together may still come to.
+    budget: Budget,
 }
 
 /// Why a request came to nothing.
@@ -66,10 +80,12 @@ impl Source {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(import.timeout)
+            .redirect(Policy::none())
             .user_agent(concat!("flagstaff-import/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| refuse(&error.to_string()))?;
-        Ok(Self { client, base, key: import.key.0.clone(), retries: import.retries })
+        let (key, retries) = (import.key.0.clone(), import.retries);
+        Ok(Self { client, base, key, retries, budget: Budget::default() })
     }
 
     /// Everything that an import goes by.
@@ -95,22 +111,24 @@ impl Source {
     /// one: the key is sent to no address but the one that was given.
     async fn list(&self, path: &str, what: &str) -> Result<Vec<Value>, String> {
         let mut all = Vec::new();
-        loop {
-            let page = self.get(&format!("{path}?limit={A_PAGE}&offset={}", all.len())).await?;
-            let Some(results) = page.get("results").and_then(Value::as_array) else {
+        for _ in 0..MAX_PAGES {
+            let mut page = self.get(&format!("{path}?limit={A_PAGE}&offset={}", all.len())).await?;
+            let Some(Value::Array(results)) = page.get_mut("results").map(Value::take) else {
                 return Err(no_api(path, "there is no list in the answer"));
             };
-            all.extend(results.iter().cloned());
+            let is_empty = results.is_empty();
+            all.extend(results);
             let total = page.get("count").and_then(Value::as_u64);
             let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
             eprintln!("reading {what}: {}{of}", all.len());
-            if page.get("next").is_none_or(Value::is_null) || results.is_empty() {
+            if page.get("next").is_none_or(Value::is_null) || is_empty {
                 return Ok(all);
             }
             if all.len() > MOST {
                 return Err(no_api(path, &format!("a list of more than {MOST}")));
             }
         }
+        Err(no_api(path, &format!("a list of more than {MAX_PAGES} pages")))
     }
 
     /// Names of group types: as the definitions of flags tell them, or else a list of their own,
@@ -152,7 +170,8 @@ impl Source {
                 _ => pause,
             })
             .notify(|trouble, pause| {
-                eprintln!("{}: trying again in {:.1} s", trouble.words(), pause.as_secs_f32());
+                let words = escaped(trouble.words());
+                eprintln!("{words}: trying again in {:.1} s", pause.as_secs_f32());
             });
         answer.await.map_err(|trouble| trouble.words().to_owned())
     }
@@ -169,18 +188,37 @@ impl Source {
         if !answer.status().is_success() {
             return Err(self.refused(answer, path).await);
         }
-        let text = answer.text().await.map_err(passing)?;
-        json::parse_lenient(&text, Limits::STORED)
-            .map_err(|_| Trouble::Lasting(no_api(path, "the answer is not JSON")))
+        match body::read(answer, &self.budget).await {
+            Ok(value) => Ok(value),
+            Err(Refusal::Broken(error)) => Err(passing(error)),
+            Err(Refusal::Answer(why)) => Err(Trouble::Lasting(no_api(path, why))),
+        }
+    }
+
+    /// What the source says of a refusal, cut short, and without the key.
+    async fn reason(&self, answer: Response) -> String {
+        let body = body::read_error(answer).await;
+        let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no reason is given");
+        let detail = detail.replace(&self.key, "***");
+        match detail.char_indices().nth(MAX_REASON_CHARS) {
+            Some((end, _)) => format!("{}…", &detail[..end]),
+            None => detail,
+        }
     }
 
     async fn refused(&self, answer: Response, path: &str) -> Trouble {
         let status = answer.status();
         let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-        let body = answer.text().await.unwrap_or_default();
-        let body = json::parse_lenient(&body, Limits::REQUEST).unwrap_or_default();
-        let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no reason is given");
+        if status.is_redirection() {
+            let place = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+            let place: String = place.unwrap_or("nowhere").chars().take(MAX_REASON_CHARS).collect();
+            return Trouble::Lasting(format!(
+                "--from-url (FLAGSTAFF_IMPORT_URL): the source redirects to {place}, and redirects \
+                 are not followed; give the address where the API is"
+            ));
+        }
+        let detail = self.reason(answer).await;
         let said = format!("{} {status}: {detail}", path.split('?').next().unwrap_or_default());
         let key = "--key (FLAGSTAFF_IMPORT_KEY)";
         match status {

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
 
@@ -25,7 +25,8 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_st
 
 /// Answers it to anybody: it tells what is in the sources.
 pub(super) async fn get() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone())
+    // The same for everybody until the next release.
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], DOCUMENT.clone())
 }
 
 fn document() -> Value {

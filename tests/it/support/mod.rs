@@ -155,7 +155,12 @@ impl Service {
 
     /// Another service on the same database, to be stopped before this one.
     pub(crate) async fn replica(&self) -> Self {
-        let server = server(&self.database_url, &[]).await;
+        // Beside an embedded database there is a key file.
+        let keys: &[&str] = match self.is_on_postgres() {
+            true => &["--encryption-keys", ENCRYPTION_KEY],
+            false => &[],
+        };
+        let server = server(&self.database_url, keys).await;
         let secrets = [self.token.clone(), self.secret.clone(), self.key.clone()];
         Self::of(server, self.database_url.clone(), Home::Elsewhere, secrets)
     }
