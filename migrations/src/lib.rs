@@ -32,6 +32,7 @@ mod m20261201_000025_row_versions;
 mod m20261201_000026_group_type_names;
 mod m20261201_000028_strict_writes;
 mod m20261201_000030_redacted_activity;
+mod m20261201_000080_activity_revision;
 mod shapes;
 
 /// Takes a database to the newest schema, and back.
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000025_row_versions::Migration),
             Box::new(m20261201_000026_group_type_names::Migration),
             Box::new(m20261201_000030_redacted_activity::Migration),
+            Box::new(m20261201_000080_activity_revision::Migration),
         ]
     }
 }

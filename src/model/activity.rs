@@ -89,6 +89,8 @@ impl ActivityFilter {
 /// A row's place among others, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
+    /// The project's revision that its change led to; 0 for rows from before these were stored.
+    pub revision: i64,
     /// Its time.
     pub at: DateTime<Utc>,
     /// Its id, which tells rows of one instant apart.
@@ -99,15 +101,18 @@ impl Mark {
     /// The place as gRPC's page tokens name it.
     #[must_use]
     pub fn token(&self) -> String {
-        format!("{}-{}", self.at.timestamp_micros(), self.id.simple())
+        let Self { revision, at, id } = self;
+        format!("{revision}.{}-{}", at.timestamp_micros(), id.simple())
     }
 
-    /// Reads what [`Mark::token`] wrote.
+    /// Reads what [`Mark::token`] wrote. An earlier release wrote no revision, and its rows have
+    /// none.
     #[must_use]
     pub fn parse(token: &str) -> Option<Self> {
-        let (micros, id) = token.rsplit_once('-')?;
+        let (place, id) = token.rsplit_once('-')?;
+        let (revision, micros) = place.split_once('.').unwrap_or(("0", place));
         let at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-        Some(Self { at, id: id.parse().ok()? })
+        Some(Self { revision: revision.parse().ok()?, at, id: id.parse().ok()? })
     }
 }
 
@@ -124,7 +129,7 @@ impl Activity {
     /// Where the row stands.
     #[must_use]
     pub const fn mark(&self) -> Mark {
-        Mark { at: self.created_at, id: self.id }
+        Mark { revision: self.revision, at: self.created_at, id: self.id }
     }
 }
 
@@ -173,6 +178,8 @@ pub struct Activity {
     pub detail: Value,
     /// When it was done.
     pub created_at: DateTime<Utc>,
+    /// The project's revision that the change led to.
+    pub revision: i64,
 }
 
 /// The person behind a row.
@@ -221,9 +228,11 @@ mod tests {
     #[test]
     fn a_mark_survives_its_token_and_others_are_refused() {
         let at = DateTime::from_timestamp_micros(-1_234_567).unwrap();
-        let mark = Mark { at, id: Uuid::from_u128(7) };
+        let mark = Mark { revision: 12, at, id: Uuid::from_u128(7) };
         assert_eq!(Mark::parse(&mark.token()), Some(mark));
-        for odd in ["", "after-10", "1-", "-x", "1-zz"] {
+        let older = format!("-1234567-{}", mark.id.simple());
+        assert_eq!(Mark::parse(&older), Some(Mark { revision: 0, ..mark }));
+        for odd in ["", "after-10", "1-", "-x", "1-zz", "x.1-7", ".1-7"] {
             assert_eq!(Mark::parse(odd), None, "{odd}");
         }
     }

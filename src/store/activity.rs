@@ -101,6 +101,7 @@ impl ProjectWrite {
             scope: Set(FLAG_SCOPE.to_owned()),
             item_id: Set(Some(new.flag_id.to_string())),
             version: Set(new.version()),
+            revision: Set(self.next_revision()),
             detail: Set(new.detail().to_string()),
             is_system: Set(user_id.is_none()),
             created_at: Set(now),
@@ -109,25 +110,19 @@ impl ProjectWrite {
 }
 
 impl Store {
-    /// Rows about flags, newest first; rows of one instant by id, newest first.
+    /// Rows about flags, those committed last first.
     pub(crate) async fn activity(
         &self,
         project_id: i64,
         page: &ActivityPage,
     ) -> Result<Vec<Activity>> {
-        use activity_log::Column;
         let matching = matching(project_id, page);
         let rows = match page.start {
             Start::Offset(offset) => matching.offset(Ord::min(offset, i64::MAX.unsigned_abs())),
             Start::After(mark) => matching.filter(older_than(mark)),
         };
-        let rows = rows
-            .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id)
-            .limit(page.limit)
-            .all(self.reader())
-            .await
-            .map_err(failure)?;
+        let rows = newest_first(rows).limit(page.limit).all(self.reader());
+        let rows = rows.await.map_err(failure)?;
         let authors = rows.iter().filter_map(|row| row.user_id).collect();
         let users = users::by_ids(self.reader(), authors).await?;
         let actor = |id| {
@@ -176,11 +171,21 @@ fn matching(project_id: i64, page: &ActivityPage) -> Select<activity_log::Entity
     activity_log::Entity::find().filter(narrowed)
 }
 
+/// Orders rows by their commits, the last first: by the revision that each led to, and within one
+/// change by id. Times tell the order only of rows that are older than the column.
+pub(super) fn newest_first(rows: Select<activity_log::Entity>) -> Select<activity_log::Entity> {
+    use activity_log::Column;
+    [Column::Revision, Column::CreatedAt, Column::Id]
+        .into_iter()
+        .fold(rows, |rows, column| rows.order_by_desc(column))
+}
+
 /// Compared as one value, so that an index leads straight to the place.
 fn older_than(mark: Mark) -> SimpleExpr {
     use activity_log::Column;
-    let place = Expr::tuple([Expr::col(Column::CreatedAt), Expr::col(Column::Id)]);
-    place.lt(Expr::tuple([Expr::val(mark.at), Expr::val(mark.id)]))
+    let place = [Column::Revision, Column::CreatedAt, Column::Id].map(Expr::col);
+    let mark = [Expr::val(mark.revision), Expr::val(mark.at), Expr::val(mark.id)];
+    Expr::tuple(place).lt(Expr::tuple(mark))
 }
 
 fn noun(user: Option<Actor>, row: activity_log::Model) -> Result<Activity> {
@@ -192,5 +197,6 @@ fn noun(user: Option<Actor>, row: activity_log::Model) -> Result<Activity> {
         item_id: row.item_id,
         detail: stored_json(&row.detail)?,
         created_at: row.created_at,
+        revision: row.revision,
     })
 }

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    Select,
 };
 
 use super::{
     ProjectWrite, Store,
+    activity::newest_first,
     entity::activity_log::{Column, Entity, Model},
     failure,
 };
@@ -104,10 +105,6 @@ fn about(project_id: i64, flag_id: i64) -> Select<Entity> {
         .filter(Column::ProjectId.eq(project_id))
         .filter(Column::Scope.eq(FLAG_SCOPE))
         .filter(Column::ItemId.eq(flag_id.to_string()))
-}
-
-fn newest_first(rows: Select<Entity>) -> Select<Entity> {
-    rows.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id)
 }
 
 fn step(row: Model) -> Step {

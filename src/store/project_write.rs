@@ -85,6 +85,11 @@ impl ProjectWrite {
         self.changed.insert((kind, id), deleted);
     }
 
+    /// The revision that the change leads to.
+    pub(crate) const fn next_revision(&self) -> i64 {
+        self.project.revision + 1
+    }
+
     /// How many live flags the project holds, those that this change adds included.
     pub(crate) fn flag_count(&self) -> i64 {
         self.project.flag_count + self.flags_added
@@ -109,7 +114,7 @@ impl ProjectWrite {
 
     /// Commits, and answers the project's new revision.
     pub(crate) async fn commit(self, now: DateTime<Utc>) -> Result<i64> {
-        let revision = self.project.revision + 1;
+        let revision = self.next_revision();
         self.write_totals(revision).await?;
         self.write_change_log(revision, now).await?;
         super::listen::announce_revision(&self.txn, self.project.id, revision).await?;

@@ -24,6 +24,8 @@ pub struct Model {
     pub item_id: Option<String>,
     /// The version the change led to; null when it led to none.
     pub version: Option<i64>,
+    /// The project's revision that the change led to; 0 for rows older than the column.
+    pub revision: i64,
     /// JSON object: the changes, and the thing's name at that time.
     pub detail: String,
     /// Done by the service itself.

@@ -20,6 +20,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 use flagstaff::{
+    clock::Clock,
     config::ServeSettings,
     server::Server,
     store::{Access, Store},
@@ -165,6 +166,14 @@ impl Service {
         Self::of(server, self.database_url.clone(), Home::Elsewhere, secrets)
     }
 
+    /// As [`Self::replica`], with this clock.
+    pub(crate) async fn replica_at(&self, clock: Clock) -> Self {
+        let telemetry = Telemetry::quiet().unwrap();
+        let server = Server::start_at(clock, settings(&[]), &self.database_url, &telemetry).await;
+        let secrets = [self.token.clone(), self.secret.clone(), self.key.clone()];
+        Self::of(server.unwrap(), self.database_url.clone(), Home::Elsewhere, secrets)
+    }
+
     fn of(server: Server, database_url: String, home: Home, secrets: [String; 3]) -> Self {
         let [token, secret, key] = secrets;
         let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
@@ -254,10 +263,14 @@ struct Arguments {
 }
 
 async fn server(database_url: &str, arguments: &[&str]) -> Server {
-    let ports = ["flagstaff", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
-    let settings = Arguments::parse_from([&ports[..], arguments].concat()).serve;
     let telemetry = Telemetry::quiet().unwrap();
-    Server::start(settings, database_url, &telemetry).await.unwrap()
+    Server::start(settings(arguments), database_url, &telemetry).await.unwrap()
+}
+
+/// Settings of a service on free ports.
+fn settings(arguments: &[&str]) -> ServeSettings {
+    let ports = ["flagstaff", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    Arguments::parse_from([&ports[..], arguments].concat()).serve
 }
 
 /// A database of the newest schema, without a project; `None` where there is no PostgreSQL.
