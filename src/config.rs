@@ -13,6 +13,7 @@ use crate::{
 
 const INGESTION_BYTES: usize = 20 * 1024 * 1024;
 const MANAGEMENT_BYTES: usize = 1024 * 1024;
+const WAL_WARNING_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The variable that chooses the public token of the first project.
 pub const BOOTSTRAP_PROJECT_TOKEN: &str = "FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN";
@@ -186,6 +187,9 @@ pub struct ServeSettings {
     /// How long a start waits for a PostgreSQL server that does not answer
     #[arg(long, env = "FLAGSTAFF_DATABASE_WAIT", default_value = "0s", value_parser = humantime::parse_duration)]
     pub database_wait: Duration,
+    /// From which size on the write-ahead log of a SQLite database is warned about, in bytes
+    #[arg(long, env = "FLAGSTAFF_WAL_WARNING_BYTES", default_value_t = WAL_WARNING_BYTES)]
+    pub wal_warning_bytes: u64,
     /// Certificate chain (PEM); with it the port speaks TLS
     #[arg(long, env = "FLAGSTAFF_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -1,10 +1,16 @@
 //! The accept loop: TLS where asked for, HTTP/1.1 and HTTP/2 on one port, and a
 //! graceful end.
 
-use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{body::Body, extract::Request, response::Response};
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -46,19 +52,24 @@ pub(super) async fn run(
     tasks: TaskTracker,
 ) {
     let http = Arc::new(protocol());
+    let serve = |(stream, peer): (TcpStream, SocketAddr)| {
+        let from = (app.clone(), peer.ip());
+        // Looking at a token takes its lock, so each connection has one of its own.
+        let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.child_token());
+        tasks.spawn(connection(stream, from, tls, http, stop));
+    };
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, peer)) => {
-                let from = (app.clone(), peer.ip());
-                // Looking at a token takes its lock, so each connection has one of its own.
-                let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.child_token());
-                tasks.spawn(connection(stream, from, tls, http, stop));
-            }
+            Ok(accepted) => serve(accepted),
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 sleep(BREATHER).await;
             }
         }
+    }
+    // Those that the system has accepted already would see a reset.
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        serve(accepted);
     }
 }
 

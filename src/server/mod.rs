@@ -169,6 +169,11 @@ impl Server {
             tracing::warn!(error = error.causes(), "not every project could be read yet");
         }
         follow(&store, &snapshots, &authenticator, &tasks, &stop);
+        if let Some(wal) = store.sqlite_wal() {
+            let size = telemetry.observe_wal();
+            let watch = store.clone().watch_wal(wal, settings.wal_warning_bytes, size);
+            tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
+        }
         let event_writer = tokio::spawn(services.clone().write_events(telemetry.ingest()));
         services.mark_enriched_flags(settings.enrichment_interval, &tasks, &stop);
         services.sweep_ingested_events(&tasks, &stop);

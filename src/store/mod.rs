@@ -46,6 +46,7 @@ mod reachability;
 mod settings;
 mod setup_lock;
 pub(crate) mod sqlite_file;
+mod sqlite_wal;
 pub(crate) mod stored_facts;
 mod tags_bulk;
 pub(crate) mod usage_series;

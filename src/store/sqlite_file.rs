@@ -48,7 +48,8 @@ fn warn(file: &Path, refused: u32) {
     }
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+/// Returns the path of a file beside a database.
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

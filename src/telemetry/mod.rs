@@ -160,6 +160,22 @@ impl Telemetry {
             .build();
     }
 
+    /// Returns where the size of the write-ahead log is to be kept, which is measured from now on.
+    pub(crate) fn observe_wal(&self) -> Arc<AtomicU64> {
+        let bytes = Arc::new(AtomicU64::default());
+        let observed = Arc::clone(&bytes);
+        // Registered with the meters, and kept by them.
+        let _ = self
+            .meters
+            .meter(SERVICE)
+            .u64_observable_gauge("flagstaff.sqlite.wal")
+            .with_unit("By")
+            .with_description("The size of the write-ahead log of a SQLite database")
+            .with_callback(move |gauge| gauge.observe(observed.load(Ordering::Relaxed), &[]))
+            .build();
+        bytes
+    }
+
     /// The instruments of ingestion.
     pub(crate) fn ingest(&self) -> IngestMetrics {
         self.ingest.clone()

@@ -75,7 +75,8 @@ async fn changes_are_in_the_order_of_their_commits(service: &Service) {
         request.page_token = page.next_page_token;
     }
     let (_, all) = service.get(&format!("{FLAGS}activity/")).await;
-    let rest: Vec<_> = all["results"].as_array().unwrap().iter().map(|row| &row["id"]).collect();
+    let rows = all["results"].as_array().unwrap().iter();
+    let rest: Vec<_> = rows.map(|row| row["id"].as_str().unwrap()).collect();
     assert_eq!(ids, rest, "by tokens");
     let (_, versions) = service.get(&format!("{FLAGS}{id}/versions/")).await;
     let numbers: Vec<_> =

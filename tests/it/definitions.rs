@@ -307,3 +307,26 @@ async fn a_feed_that_was_given_is_given_on_while_the_database_is_gone() {
     assert_eq!(service.evaluated(&service.token, "one").await["enabled"], true);
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stands_still_is_not_waited_for() {
+    let Some((service, postgres)) = Service::on_own_postgres().await else { return };
+    service.create_for_everyone("one").await;
+    let status = async |path: &str| {
+        // Far less than the database takes to give up a statement.
+        let asked = service.call(Method::GET, path, Some(&service.secret), None);
+        let answer = tokio::time::timeout(Duration::from_secs(15), asked).await;
+        answer.expect("it is answered").status
+    };
+    // What the credential opens is known by this.
+    assert_eq!(service.evaluated(&service.token, "one").await["enabled"], true);
+    assert_eq!(service.call(Method::GET, FLAGS, Some(&service.secret), None).await.status, 403);
+    let frozen = postgres.freeze();
+    let both = futures::future::join_all([status(PATH), status(OLD), status(PATH)]).await;
+    assert_eq!(both, [503; 3], "none waits for another");
+    assert_eq!(status(PATH).await, 503, "known to be gone by now");
+    drop(frozen);
+    let back = async || (status(PATH).await == 200).then_some(());
+    eventually("definitions are given again", Duration::from_secs(15), back).await;
+    service.stop().await;
+}

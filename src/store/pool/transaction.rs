@@ -5,7 +5,7 @@
 //! even if the caller leaves. After a failed statement nothing but a rollback is possible, and a
 //! connection whose state is unknown is closed, not given back.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use sea_orm::{DbBackend, sqlx};
 use tokio::{runtime::Handle, sync::Mutex};
@@ -97,6 +97,14 @@ impl Drop for Transaction {
     }
 }
 
+/// Notes that something was written, if it is where it will be found: the file of an embedded
+/// database may have been moved meanwhile.
+fn written(writes: &Reachability) -> Result<(), sqlx::Error> {
+    writes.check_file().map_err(|error| sqlx::Error::Io(io::Error::other(error)))?;
+    writes.note_written();
+    Ok(())
+}
+
 impl Session {
     /// Runs a statement; after one that failed, none is run.
     async fn run(&mut self, request: Request) -> Result<Answer, sqlx::Error> {
@@ -133,10 +141,8 @@ impl Session {
             Err(_) => connection.close().await,
         }
         self.turn = None;
-        if let (Ok(_), Some(writes)) = (&outcome, &self.writes) {
-            writes.note_written();
-        }
-        outcome.map(drop)
+        outcome?;
+        self.writes.as_ref().map_or(Ok(()), written)
     }
 
     fn note(&self, outcome: &Result<Answer, sqlx::Error>) {

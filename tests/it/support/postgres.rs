@@ -149,6 +149,16 @@ impl Instance {
         self.control(&["start", "--wait", "--options", &format!("-p {}", self.port)]);
     }
 
+    /// Stops its processes where they are, as a disk or a host does that hangs: connections stay
+    /// open, and nothing is answered. They go on when the value is dropped.
+    pub(crate) fn freeze(&self) -> Frozen {
+        let file = fs::read_to_string(format!("{}/postmaster.pid", self.data)).expect("it runs");
+        let main = file.lines().next().unwrap_or_default().to_owned();
+        let frozen = Frozen(std::iter::once(main.clone()).chain(children(&main)).collect());
+        frozen.signal("-STOP");
+        frozen
+    }
+
     fn control(&self, arguments: &[&str]) {
         let mut command = Command::new(self.binaries.join("pg_ctl"));
         command.args(arguments).args(["--pgdata", &self.data, "--log"]);
@@ -159,6 +169,36 @@ impl Instance {
         }
         assert!(command.status().expect("pg_ctl runs").success(), "pg_ctl {arguments:?}");
     }
+}
+
+/// The processes of a server that stands still.
+#[derive(Debug)]
+pub(crate) struct Frozen(Vec<String>);
+
+impl Frozen {
+    fn signal(&self, signal: &str) {
+        // Some may have ended.
+        let _ = Command::new("kill").arg(signal).args(&self.0).stderr(Stdio::null()).status();
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
+/// The processes that a process started, as `/proc` tells.
+fn children(of: &str) -> Vec<String> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let is_child = |id: &String| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // After the name, which may hold anything, come the state and the parent.
+        let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1));
+        parent == Some(of)
+    };
+    let names = processes.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(is_child).collect()
 }
 
 /// The server that tests use, as the URL of a database on it; started when first asked for.

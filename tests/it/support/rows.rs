@@ -41,6 +41,15 @@ impl Service {
         txn
     }
 
+    /// Reads, and holds on to what it read until the transaction ends.
+    pub(crate) async fn locked_read(&self, query: &str) -> DatabaseTransaction {
+        let connection = Database::connect(&self.database_url).await.unwrap();
+        let txn = connection.begin().await.unwrap();
+        let statement = Statement::from_string(txn.get_database_backend(), query);
+        txn.query_one_raw(statement).await.unwrap().unwrap();
+        txn
+    }
+
     /// The first column of the first row, as text.
     pub(crate) async fn stored(&self, query: &str) -> Option<String> {
         let connection = Database::connect(&self.database_url).await.unwrap();
