@@ -20,7 +20,7 @@ pub struct CohortSource<'a> {
     pub id: i64,
     /// True for a cohort that lists its members.
     pub is_static: bool,
-    /// The stored `filters`: an object with the tree as `properties`.
+    /// The stored `filters`: an object with the tree as `properties`; null where they cannot be read.
     pub filters: Option<&'a Value>,
     /// The stored `groups` of cohorts older than `filters`.
     pub groups: Option<&'a Value>,

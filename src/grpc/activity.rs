@@ -26,8 +26,8 @@ pub(super) async fn of_project(
     let (start, limit) = (start(&request.page_token)?, limit(request.page_size)?);
     let project = project(&request.project_id)?;
     let filter = convert::activity_filter(request);
-    let wanted = WantedRows { flag_id: None, filter: &filter, start, limit };
-    let rows = grpc.0.activity(&caller, &project, wanted).await?;
+    let wanted = WantedRows { flag_id: None, filter: &filter, start, limit, may_shorten: true };
+    let rows = grpc.0.activity(&caller, &project, wanted).await?.into_page().await?;
     Ok(Response::new(ListActivityResponse {
         next_page_token: rows.next_token(),
         total_size: rows.total,
@@ -44,8 +44,8 @@ pub(super) async fn of_flag(
     let (start, limit) = (start(&request.page_token)?, limit(request.page_size)?);
     let (project, flag_id) = (project(&request.project_id)?, Some(request.id));
     let filter = convert::flag_activity_filter(request);
-    let wanted = WantedRows { flag_id, filter: &filter, start, limit };
-    let rows = grpc.0.activity(&caller, &project, wanted).await?;
+    let wanted = WantedRows { flag_id, filter: &filter, start, limit, may_shorten: true };
+    let rows = grpc.0.activity(&caller, &project, wanted).await?.into_page().await?;
     Ok(Response::new(ListFeatureFlagActivityResponse {
         next_page_token: rows.next_token(),
         total_size: rows.total,

@@ -34,7 +34,7 @@ impl DirectoryService for Grpc {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let turn = Turn::by_token(request.page_size, &request.page_token, A_PAGE)?;
-        let filter = PersonFilter::new(request.distinct_id, request.search);
+        let filter = PersonFilter::parse(request.distinct_id, request.search)?;
         let project = project(&request.project_id)?;
         let page = self.0.turn_persons(&caller, &project, &filter, turn).await?;
         Ok(Response::new(ListPersonsResponse {
@@ -72,6 +72,7 @@ impl DirectoryService for Grpc {
         let request = request.into_inner();
         let wanted = Wanted::by_token(request.page_size, &request.page_token, A_PAGE)?;
         let page = self.0.list_cohorts(&caller, &project(&request.project_id)?, wanted).await?;
+        let page = page.into_page().await?;
         Ok(Response::new(ListCohortsResponse {
             next_page_token: page.next_token(),
             total_size: page.total,
@@ -187,6 +188,7 @@ impl DirectoryService for Grpc {
         let wanted = Wanted::by_token(request.page_size, &request.page_token, A_PAGE)?;
         let (project, index) = (project(&request.project_id)?, request.group_type_index);
         let page = self.0.list_groups(&caller, &project, index, request.search, wanted).await?;
+        let page = page.into_page().await?;
         Ok(Response::new(ListGroupsResponse {
             next_page_token: page.next_token(),
             total_size: page.total,

@@ -69,6 +69,7 @@ impl FeatureFlagService for Grpc {
         let project = project(&request.project_id)?;
         let filter = convert::list_filter(request);
         let page = self.0.list_flags(&caller, &project, &filter, wanted).await?;
+        let page = page.into_page().await?;
         Ok(Response::new(ListFeatureFlagsResponse {
             next_page_token: page.next_token(),
             total_size: page.total,

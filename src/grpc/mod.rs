@@ -14,6 +14,7 @@ mod evaluation;
 mod feature_flags;
 mod framed;
 mod ingest;
+mod malformed;
 mod projects;
 mod reasons;
 mod status;
@@ -34,6 +35,7 @@ use tonic_health::server::HealthReporter;
 pub use deadline::DeadlineLayer;
 use direct::Direct;
 pub use direct::{Call, Calls};
+pub use malformed::blame_caller;
 
 use crate::{
     auth::Identity,

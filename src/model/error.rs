@@ -213,6 +213,11 @@ impl Error {
         Self::new(Code::Blocked, "invalid_input", detail)
     }
 
+    /// Text holds a NUL, which no database column takes.
+    pub fn null_characters(attr: impl Into<String>) -> Self {
+        Self::field(attr, "null_characters_not_allowed", "Null characters are not allowed.")
+    }
+
     /// The body is not JSON.
     pub fn parse(problem: impl std::fmt::Display) -> Self {
         let detail = format!("JSON parse error - {problem}");

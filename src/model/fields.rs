@@ -84,11 +84,43 @@ pub fn any(attr: &str, value: &Value) -> Result<Value> {
 }
 
 fn no_nul(attr: &str, value: &Value) -> Result<()> {
-    if has_nul(value) {
-        let detail = "Null characters are not allowed.";
-        return Err(Error::field(attr, "null_characters_not_allowed", detail));
+    match has_nul(value) {
+        true => Err(Error::null_characters(attr)),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Checks text that is looked for in the database.
+///
+/// # Errors
+///
+/// `null_characters_not_allowed`.
+pub fn storable(attr: &str, text: &str) -> Result<()> {
+    match text.contains('\0') {
+        true => Err(Error::null_characters(attr)),
+        false => Ok(()),
+    }
+}
+
+/// The longest text that persons and groups are searched for, in characters: that of their ids.
+/// Databases bound the length of a pattern.
+const MAX_SEARCH_CHARS: usize = 400;
+
+/// Reads a term that persons or groups are searched for; empty text is none.
+///
+/// # Errors
+///
+/// `null_characters_not_allowed`, `max_length`.
+pub fn search_term(term: Option<String>) -> Result<Option<String>> {
+    let Some(term) = term.filter(|term| !term.is_empty()) else { return Ok(None) };
+    storable("search", &term)?;
+    match term.chars().nth(MAX_SEARCH_CHARS) {
+        None => Ok(Some(term)),
+        Some(_) => {
+            let detail = format!("Search term cannot exceed {MAX_SEARCH_CHARS} characters");
+            Err(Error::field("search", "max_length", detail))
+        }
+    }
 }
 
 /// A truth value, which may be spelled as text or a digit (1.4).

@@ -156,11 +156,13 @@ const MOST_LISTED: usize = 1_000;
 
 fn check(sent: &Object) -> Result<()> {
     for (name, value) in sent {
-        if has_nul(value) {
-            let detail = "Null characters are not allowed.";
-            return Err(Error::field(name, "null_characters_not_allowed", detail));
+        // A list may come as text, in which a NUL is escaped.
+        let listed = texts(value).unwrap_or_default();
+        if has_nul(value) || listed.iter().any(|text| text.contains('\0')) {
+            return Err(Error::null_characters(name));
         }
-        if texts(value).is_some_and(|items| items.len() > MOST_LISTED) {
+        let users = || users(value).unwrap_or_default().len();
+        if listed.len() > MOST_LISTED || (name == "created_by_id" && users() > MOST_LISTED) {
             let detail = format!("Ensure this field has no more than {MOST_LISTED} elements.");
             return Err(Error::field(name, "max_length", detail));
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::stored_id::looked_up_id;
+use super::{error::Result, fields, stored_id::looked_up_id};
 
 /// A person as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,15 @@ pub struct PersonFilter {
 }
 
 impl PersonFilter {
+    /// Reads what a caller asks for, as [`PersonFilter::new`] does.
+    ///
+    /// # Errors
+    ///
+    /// `null_characters_not_allowed` and `max_length` for the search.
+    pub fn parse(distinct_id: Option<String>, search: Option<String>) -> Result<Self> {
+        Ok(Self::new(distinct_id, fields::search_term(search)?))
+    }
+
     /// What a caller asks for; text that is empty asks for nothing. The id is the one under which
     /// a person is stored: an id of NUL characters alone is nobody's.
     #[must_use]
@@ -81,6 +90,20 @@ mod tests {
         let properties = json!({"email": "É".repeat(10_000), "name": "x".repeat(401)});
         let searched = search_text(&properties);
         assert_eq!(searched, format!("{}\n{}", "é".repeat(400), "x".repeat(400)));
+    }
+
+    #[test]
+    fn a_search_that_no_database_can_make_is_refused() {
+        let attr = |search: &str| {
+            PersonFilter::parse(None, Some(search.into())).unwrap_err().attr.clone().unwrap()
+        };
+        assert_eq!(attr("\0"), "search");
+        assert_eq!(attr(&"é".repeat(401)), "search");
+        assert!(PersonFilter::parse(None, Some("é".repeat(400))).is_ok());
+        assert_eq!(
+            PersonFilter::parse(None, Some(String::new())).unwrap(),
+            PersonFilter::default()
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     call::{Call, Reply},
-    representation,
+    pages, representation,
 };
 use crate::{
     model::{
@@ -31,14 +31,16 @@ async fn answer(services: Services, call: Call, flag_id: Option<i64>) -> Result<
     let limit = positive(&call, "limit", A_PAGE)?.min(MOST);
     let page = positive(&call, "page", 1)?;
     let start = Start::Offset((page - 1).saturating_mul(limit));
-    let wanted = WantedRows { flag_id, filter: &call.params(), start, limit };
+    let filter = &call.params();
+    let wanted = WantedRows { flag_id, filter, start, limit, may_shorten: false };
     let rows = services.activity(&caller, &call.project()?, wanted).await?;
-    Reply::ok(json!({
-        "results": rows.results.iter().map(representation::activity).collect::<Vec<_>>(),
+    let body = json!({
+        "results": [],
         "next": rows.more.then(|| link(&call, page + 1, limit)),
         "previous": (page > 1).then(|| link(&call, page - 1, limit)),
         "total_count": rows.total,
-    }))
+    });
+    pages::streamed(body, rows.results, representation::activity).await
 }
 
 fn positive(call: &Call, name: &str, default: u64) -> Result<u64> {

@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::RequestExt;
+use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
 use http::{HeaderMap, Method, StatusCode, Uri, header::ACCEPT};
 use maud::Markup;
@@ -15,6 +16,7 @@ use crate::{
     model::{
         caller::Caller,
         error::{Error, Result},
+        fields,
         json::Object,
         project::ProjectRef,
         unknown_fields::{Strictness, Warning},
@@ -50,6 +52,8 @@ pub(super) struct Reply {
 pub(super) enum Content {
     /// To a program.
     Json(Value),
+    /// To a program, JSON that is written while it is read.
+    Stream(Body),
     /// To a person.
     Page(Markup),
     /// No bytes at all.
@@ -65,6 +69,11 @@ impl Reply {
     /// 201 with a body.
     pub(super) fn created(body: Value) -> Result<Self> {
         Ok(Self { status: StatusCode::CREATED, body: Content::Json(body) })
+    }
+
+    /// 200 with a body of JSON that is written while it is read.
+    pub(super) fn stream(body: Body) -> Result<Self> {
+        Ok(Self { status: StatusCode::OK, body: Content::Stream(body) })
     }
 
     /// 200 with a page.
@@ -116,8 +125,18 @@ impl Call {
     }
 
     /// Who calls.
+    ///
+    /// # Errors
+    ///
+    /// Those of the credential; `null_characters_not_allowed` for a parameter of the query.
     pub(super) fn caller(&self) -> Result<Arc<Caller>> {
-        self.identity.caller()
+        let caller = self.identity.caller()?;
+        // Persons are looked up by the id as it is stored, without them.
+        let others = self.query.iter().filter(|(name, _)| name != "distinct_id");
+        for (name, value) in others {
+            fields::storable(name, value)?;
+        }
+        Ok(caller)
     }
 
     /// The project in the path.

@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
     let wanted = pages::wanted(&call);
     let page = services.list_cohorts(&*call.caller()?, &call.project()?, wanted).await?;
-    pages::reply(&call, &page, representation::cohort)
+    pages::listing(&call, page, representation::cohort).await
 }
 
 pub(super) async fn create(services: Services, call: Call) -> Result<Reply> {

@@ -4,7 +4,10 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,12 +18,16 @@ use crate::model::error::{BodyKind, Code, Error, Result};
 
 /// Advice beyond the documented body.
 const HINT: HeaderName = HeaderName::from_static("x-flagstaff-hint");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers what a handler came to.
 pub(super) fn respond(outcome: Result<Reply>) -> Response {
     match outcome {
         Ok(Reply { status, body: Content::Nothing }) => status.into_response(),
         Ok(Reply { status, body: Content::Json(body) }) => (status, Json(body)).into_response(),
+        Ok(Reply { status, body: Content::Stream(body) }) => {
+            (status, [(CONTENT_TYPE, JSON)], body).into_response()
+        }
         Ok(Reply { status, body: Content::Page(page) }) => {
             (status, dashboard_page::respond(page)).into_response()
         }

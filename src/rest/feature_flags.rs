@@ -19,7 +19,7 @@ pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
     let wanted = pages::wanted(&call);
     let page =
         services.list_flags(&*call.caller()?, &call.project()?, &call.params(), wanted).await?;
-    pages::reply(&call, &page, ShownFlag::to_json)
+    pages::listing(&call, page, ShownFlag::to_json).await
 }
 
 pub(super) async fn matching_ids(services: Services, call: Call) -> Result<Reply> {

@@ -11,10 +11,10 @@ use crate::{
 
 pub(super) async fn list(services: Services, call: Call) -> Result<Reply> {
     let parameter = |name| call.param(name).map(str::to_owned);
-    let filter = PersonFilter::new(parameter("distinct_id"), parameter("search"));
+    let filter = PersonFilter::parse(parameter("distinct_id"), parameter("search"))?;
     let wanted = pages::wanted(&call);
     let page = services.list_persons(&*call.caller()?, &call.project()?, &filter, wanted).await?;
-    pages::reply(&call, &page, representation::person)
+    pages::listing(&call, page, representation::person).await
 }
 
 pub(super) async fn get(services: Services, call: Call) -> Result<Reply> {

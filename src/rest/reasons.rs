@@ -30,7 +30,7 @@ fn shown(flag: FlagReason) -> (String, Value) {
 /// All of them, in one answer.
 pub(super) async fn my_flags(services: Services, call: Call) -> Result<Reply> {
     let caller = call.caller()?;
-    let all = Wanted { offset: 0, limit: i64::MAX.unsigned_abs() };
+    let all = Wanted { offset: 0, limit: i64::MAX.unsigned_abs(), may_shorten: false };
     let page = services.my_flags(&caller, &call.project()?, &call.params(), all).await?;
     Reply::ok(page.results.iter().map(mine).collect())
 }

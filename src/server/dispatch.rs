@@ -12,12 +12,15 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
-use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
+use tower::{
+    Layer, Service, ServiceExt,
+    util::{BoxCloneSyncService, MapResponseLayer},
+};
 
 use super::headers;
 use crate::{
     auth::{Authenticator, Identity},
-    grpc::{Call, Calls, DeadlineLayer, OverWeb},
+    grpc::{Call, Calls, DeadlineLayer, OverWeb, blame_caller},
     rest::{self, Wire, Wires},
 };
 
@@ -43,7 +46,8 @@ impl Dispatch {
         routes: Routes,
         calls: Calls,
     ) -> Self {
-        let router = routes.prepare().into_axum_router();
+        let blamed = MapResponseLayer::new(blame_caller::<Body>);
+        let router = routes.prepare().into_axum_router().layer(blamed);
         let grpc = DeadlineLayer.layer(GrpcBodies(router.clone()));
         // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
         let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(GrpcBodies(router.clone())));
@@ -67,7 +71,8 @@ impl Dispatch {
         let is_plain = is_plain_call(&request);
         if let Some(call) = Call::of(request.uri().path()).filter(|_| is_plain) {
             let request = request.map(tonic::body::Body::new);
-            return self.calls.answer(call, identity, request).await.map(Body::new);
+            let answer = self.calls.answer(call, identity, request).await;
+            return blame_caller(answer.map(Body::new));
         }
         let router = if is_plain { &self.grpc } else { &self.all };
         // Apart, so that the calls above do not take room along for it.

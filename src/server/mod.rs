@@ -45,7 +45,7 @@ use crate::{
         bootstrap::{Bootstrapped, ChosenSecrets},
     },
     snapshot::{Snapshots, follow},
-    store::{ConnectError, SetupLock, Store},
+    store::{ConnectError, SetupLock, Store, damaged_reads},
     telemetry::Telemetry,
 };
 
@@ -148,6 +148,8 @@ impl Server {
         telemetry.record_unreadable_payloads(survey.unreadable());
         let snapshots = Snapshots::new(store.clone());
         telemetry.observe_facts_reads(snapshots.facts_reads());
+        telemetry.observe_damaged_reads(damaged_reads);
+        let stale_projects = snapshots.stale_projects();
         let authenticator = Authenticator::new(store.clone(), snapshots.clone(), clock.clone());
         let (stop, tasks) = <(CancellationToken, TaskTracker)>::default();
         let watches = Watches::new(settings.watch_heartbeat, authenticator.leases(), stop.clone());
@@ -190,7 +192,7 @@ impl Server {
         let listener = starting::listen(socket, settings.listen, LISTEN)?;
         let address = local(&listener)?;
         tasks.spawn(accept::run(listener, edge.clone(), tls, stop.clone(), tasks.clone()));
-        readiness.serve(store.reachability().clone());
+        readiness.serve(store.reachability().clone(), stale_projects);
         Ok(Self {
             address,
             ops_address,

@@ -23,15 +23,18 @@ pub(super) fn router(readiness: Readiness, telemetry: Telemetry) -> Router {
 /// its memory is older than allowed.
 async fn ready(State(readiness): State<Readiness>) -> Response {
     let report = readiness.report();
-    let body = Json(json!({
+    let mut body = json!({
         "status": report.status.as_str(),
         "stale": report.is_stale,
         "writable": report.is_writable,
         "staleness_seconds": report.staleness.as_secs_f64(),
-    }));
+    });
+    if !report.stale_projects.is_empty() {
+        body["stale_projects"] = report.stale_projects.into();
+    }
     match report.status {
-        Status::Ready => body.into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, body).into_response(),
+        Status::Ready => Json(body).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response(),
     }
 }
 
@@ -39,6 +42,7 @@ async fn metrics(telemetry: Telemetry, readiness: Readiness) -> Response {
     let report = readiness.report();
     telemetry.record_stale(report.is_stale, report.staleness);
     telemetry.record_writable(report.is_writable);
+    telemetry.record_stale_projects(report.stale_projects.len());
     ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.metrics_text())
         .into_response()
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::store::Reachability;
+use crate::{snapshot::StaleProjects, store::Reachability};
 
 /// The readiness of the service. Clones share.
 #[derive(Clone, Debug)]
@@ -18,21 +18,24 @@ pub(super) struct Readiness(Arc<State>);
 struct State {
     /// Set when requests are served.
     database: OnceLock<Reachability>,
+    stale_projects: OnceLock<StaleProjects>,
     draining: AtomicBool,
     /// How old answers from memory may become; `None` is any age.
     max_staleness: Option<Duration>,
 }
 
 /// What probes are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) status: Status,
-    /// Whether answers come from memory alone.
+    /// Whether answers come from memory alone, or those of some projects do.
     pub(super) is_stale: bool,
     /// Whether the last write was taken.
     pub(super) is_writable: bool,
     /// Time since the database last answered.
     pub(super) staleness: Duration,
+    /// Projects that could not be brought to the state that the database has.
+    pub(super) stale_projects: Vec<i64>,
 }
 
 /// The word in the body of `/readyz`.
@@ -68,14 +71,16 @@ impl Readiness {
         let max_staleness = Some(max_staleness).filter(|most| !most.is_zero());
         Self(Arc::new(State {
             database: OnceLock::new(),
+            stale_projects: OnceLock::new(),
             draining: AtomicBool::new(false),
             max_staleness,
         }))
     }
 
     /// Notes that requests are served from now on.
-    pub(super) fn serve(&self, database: Reachability) {
+    pub(super) fn serve(&self, database: Reachability, stale_projects: StaleProjects) {
         // A service starts once.
+        let _ = self.0.stale_projects.set(stale_projects);
         let _ = self.0.database.set(database);
     }
 
@@ -86,11 +91,12 @@ impl Readiness {
 
     /// Returns what to tell a probe now.
     pub(super) fn report(&self) -> Report {
-        let State { database, draining, max_staleness } = &*self.0;
+        let State { database, stale_projects, draining, max_staleness } = &*self.0;
         let database = database.get();
         let staleness = database.map(Reachability::unanswered_for).unwrap_or_default();
         let is_over_age = max_staleness.is_some_and(|most| staleness > most);
         let is_lost = database.is_some_and(Reachability::is_lost);
+        let stale_projects = stale_projects.get().map(StaleProjects::ids).unwrap_or_default();
         let status = match (draining.load(Ordering::Relaxed), database) {
             (true, _) => Status::Draining,
             (false, None) => Status::Starting,
@@ -98,8 +104,9 @@ impl Readiness {
             (false, Some(_)) if is_over_age => Status::Stale,
             (false, Some(_)) => Status::Ready,
         };
+        let is_stale = is_lost || is_over_age || !stale_projects.is_empty();
         let is_writable = database.is_some_and(|database| !database.is_unwritable());
-        Report { status, is_stale: is_lost || is_over_age, is_writable, staleness }
+        Report { status, is_stale, is_writable, staleness, stale_projects }
     }
 }
 
@@ -117,12 +124,12 @@ mod tests {
         let readiness = Readiness::starting(any);
         assert_eq!(status(&readiness), ("starting", false));
         let database = Reachability::default();
-        readiness.serve(database.clone());
+        readiness.serve(database.clone(), StaleProjects::default());
         assert_eq!(status(&readiness), ("ready", false));
         database.note(true);
         assert_eq!(status(&readiness), ("ready", true), "memory of any age is served");
         let strict = Readiness::starting(none);
-        strict.serve(database);
+        strict.serve(database, StaleProjects::default());
         assert_eq!(status(&strict), ("stale", true));
         for readiness in [&readiness, &strict] {
             readiness.drain();

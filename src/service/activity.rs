@@ -1,6 +1,9 @@
 //! Who changed what (management-api 4.6).
 
-use super::{Services, page::MOST};
+use super::{
+    Services,
+    page::{Listing, MOST, Sized, Wanted, shortened},
+};
 use crate::{
     model::{
         activity::{Activity, ActivityFilter, Mark, Start},
@@ -23,19 +26,29 @@ pub(crate) struct WantedRows<'a> {
     pub(crate) start: Start,
     /// How many at most; more than a page holds are clipped.
     pub(crate) limit: u64,
+    /// Whether there may be fewer, where they are large.
+    pub(crate) may_shorten: bool,
 }
 
 /// A part of the log.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    pub(crate) results: Vec<Activity>,
+pub(crate) struct Rows<T> {
+    pub(crate) results: T,
     /// How many there are in all.
     pub(crate) total: i64,
     /// Whether others come after these.
     pub(crate) more: bool,
 }
 
-impl Rows {
+impl Rows<Listing<Activity>> {
+    /// Reads all rows.
+    pub(crate) async fn into_page(self) -> Result<Rows<Vec<Activity>>> {
+        let Self { results, total, more } = self;
+        Ok(Rows { results: results.into_page().await?.results, total, more })
+    }
+}
+
+impl Rows<Vec<Activity>> {
     /// gRPC's token for the next page; empty on the last one. It names the last row rather than
     /// count, so that rows that come meanwhile move nothing.
     pub(crate) fn next_token(&self) -> String {
@@ -66,7 +79,7 @@ impl Services {
         caller: &Caller,
         project: &ProjectRef,
         wanted: WantedRows<'_>,
-    ) -> Result<Rows> {
+    ) -> Result<Rows<Listing<Activity>>> {
         let project = self.open(caller, Scope::ACTIVITY_READ, project).await?;
         let filter = ActivityFilter::parse(wanted.filter)?;
         let kept = match wanted.flag_id {
@@ -81,15 +94,24 @@ impl Services {
         let is_filtered = filter != ActivityFilter::default();
         let (flag_id, start) = (wanted.flag_id, wanted.start);
         let page = ActivityPage { flag_id, filter, start, limit: limit + 1 };
-        let mut results = self.store.activity(project.id, &page).await?;
-        let at_most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = results.len() > at_most;
+        let sizes = self.store.activity_sizes(project.id, &page).await?;
+        let found = sizes.len();
+        let sizes = sizes.into_iter().map(|(id, bytes)| Sized { id, bytes });
+        let mut sizes: Vec<_> = sizes.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+        if wanted.may_shorten {
+            sizes.truncate(shortened(&sizes));
+        }
+        let more = sizes.len() < found;
         let total = match is_filtered {
             true => self.store.activity_count(project.id, &page).await?,
             // Rows may have come since the total was read.
-            false => kept.max(seen(start, results.len())),
+            false => kept.max(seen(start, found)),
         };
-        results.truncate(at_most);
+        let (store, project_id) = (self.store.clone(), project.id);
+        let results = Listing::new(Wanted::new(0, limit), total, sizes, move |ids| {
+            let store = store.clone();
+            async move { store.activity_among(project_id, ids).await }
+        });
         Ok(Rows { results, total, more })
     }
 }

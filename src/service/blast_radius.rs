@@ -108,7 +108,7 @@ impl Question {
     }
 
     fn reaches(&self, candidate: &Candidate) -> Result<bool> {
-        let properties = candidate.properties()?;
+        let properties = candidate.properties();
         let Some(group_type) = &self.group_type else {
             let facts = Facts {
                 stored: Some(&properties),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Services, Written,
     flag_rules::GRAMMAR,
-    page::{Page, Wanted},
+    page::{Listing, Sized, Wanted},
 };
 use crate::{
     model::{
@@ -30,10 +30,15 @@ impl Services {
         caller: &Caller,
         project: &ProjectRef,
         wanted: Wanted,
-    ) -> Result<Page<Cohort>> {
+    ) -> Result<Listing<Cohort>> {
         let project = self.open(caller, Scope::COHORT_READ, project).await?;
-        let (results, total) = self.store.cohorts(project.id, wanted.offset, wanted.limit).await?;
-        Ok(Page { results, total, wanted })
+        let (sizes, total) = self.store.cohorts(project.id, wanted.offset, wanted.limit).await?;
+        let sizes = sizes.into_iter().map(|(id, bytes)| Sized { id, bytes }).collect();
+        let (store, project_id) = (self.store.clone(), project.id);
+        Ok(Listing::new(wanted, total, sizes, move |ids| {
+            let store = store.clone();
+            async move { store.cohorts_among(project_id, ids).await }
+        }))
     }
 
     /// A cohort by number, softly deleted ones included.

@@ -107,7 +107,7 @@ impl Services {
             }
             (ProjectRef::Current { token: None }, Reach::Projects(ids)) => ids.first().copied(),
             (ProjectRef::Current { token: None }, Reach::Organization) => {
-                self.snapshots.first_of(caller.organization_id)
+                self.snapshots.first_of(caller.organization_id).await?
             }
         };
         let id = id.ok_or_else(Error::not_found)?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     Services, Written, flag_log,
     flag_rules::{self, KeyHolder, Transition},
-    page::{Page, Wanted},
+    page::{Listing, Sized, Wanted},
     usage_dashboard,
 };
 use crate::{
@@ -65,7 +65,7 @@ impl Services {
         project: &ProjectRef,
         filter: &Object,
         wanted: Wanted,
-    ) -> Result<Page<ShownFlag>> {
+    ) -> Result<Listing<ShownFlag>> {
         let project = self.open(caller, Scope::FLAG_READ, project).await?;
         let order = filter.get("order").and_then(Value::as_str).filter(|order| !order.is_empty());
         let now = self.clock.now();
@@ -76,8 +76,17 @@ impl Services {
             limit: wanted.limit,
             now,
         };
-        let (flags, total) = self.lists.page(&project, &page).await?;
-        Ok(Page { results: self.all_shown(caller, flags, now).await?, total, wanted })
+        let (ids, total) = self.lists.page(&project, &page).await?;
+        let sizes = self.store.flag_sizes(project.id, ids).await?;
+        let sizes = sizes.into_iter().map(|(id, bytes)| Sized { id, bytes }).collect();
+        let (all, caller, project_id) = (self.clone(), caller.clone(), project.id);
+        Ok(Listing::new(wanted, total, sizes, move |ids| {
+            let (all, caller) = (all.clone(), caller.clone());
+            async move {
+                let flags = all.store.flags_among(project_id, &ids).await?;
+                all.all_shown(&caller, flags, now).await
+            }
+        }))
     }
 
     /// The numbers of all flags that a filter matches and the caller may edit.

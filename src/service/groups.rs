@@ -2,11 +2,12 @@
 
 use super::{
     Services,
-    page::{Page, Wanted},
+    page::{Listing, Sized, Wanted},
 };
 use crate::model::{
     caller::{Caller, Scope},
     error::{Error, Result},
+    fields::search_term,
     group::{Group, GroupType, type_index, write},
     json::Object,
     people::PeopleChanged,
@@ -73,7 +74,7 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// `Invalid` for an index that no type can have.
+    /// `Invalid` for an index that no type can have, and for a search that no database can make.
     pub(crate) async fn list_groups(
         &self,
         caller: &Caller,
@@ -81,14 +82,18 @@ impl Services {
         index: i32,
         search: Option<String>,
         wanted: Wanted,
-    ) -> Result<Page<Group>> {
+    ) -> Result<Listing<Group>> {
         let project = self.open(caller, Scope::PERSON_READ, project).await?;
         let index = type_index(index)?;
-        let search = search.filter(|term| !term.is_empty());
+        let search = search_term(search)?;
         let part = (wanted.offset, wanted.limit);
-        let (results, total) =
-            self.store.groups(project.id, index, search.as_deref(), part).await?;
-        Ok(Page { results, total, wanted })
+        let (sizes, total) = self.store.groups(project.id, index, search.as_deref(), part).await?;
+        let sizes = sizes.into_iter().map(|(id, bytes)| Sized { id, bytes }).collect();
+        let (store, project_id) = (self.store.clone(), project.id);
+        Ok(Listing::new(wanted, total, sizes, move |ids| {
+            let store = store.clone();
+            async move { store.groups_among(project_id, ids).await }
+        }))
     }
 
     /// One group.

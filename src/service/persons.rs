@@ -1,10 +1,11 @@
 //! Persons: listed, shown, deleted with all that is known of them.
 
+use futures::{FutureExt, future::BoxFuture};
 use uuid::Uuid;
 
 use super::{
     Services,
-    page::{Page, Wanted},
+    page::{Listing, Sized, Wanted, shortened},
 };
 use crate::{
     model::{
@@ -64,15 +65,15 @@ impl Services {
         project: &ProjectRef,
         filter: &PersonFilter,
         wanted: Wanted,
-    ) -> Result<Page<Person>> {
+    ) -> Result<Listing<Person>> {
         let project = self.open(caller, Scope::PERSON_READ, project).await?;
         let total = self.store.count_persons(project.id, filter).await?;
         let start = Start::Offset(wanted.offset);
         let results = match i64::try_from(wanted.offset).is_ok_and(|offset| offset < total) {
-            true => self.store.persons(project.id, filter, start, wanted.limit).await?,
+            true => self.person_sizes(project.id, filter, start, wanted.limit).await?,
             false => Vec::new(),
         };
-        Ok(Page { results, total, wanted })
+        Ok(Listing::new(wanted, total, results, self.read_persons(project.id)))
     }
 
     /// Persons of a project, newest first, page after page.
@@ -89,15 +90,41 @@ impl Services {
             None => (Start::Offset(0), self.store.count_persons(project.id, filter).await?),
         };
         // One more than wanted tells whether this is the last page.
-        let mut results = self.store.persons(project.id, filter, start, turn.limit + 1).await?;
+        let mut sizes = self.person_sizes(project.id, filter, start, turn.limit + 1).await?;
         let limit = usize::try_from(turn.limit).unwrap_or(usize::MAX);
-        let is_last = results.len() <= limit;
-        results.truncate(limit);
-        let next_token = match results.last() {
-            Some(last) if !is_last => format!("before-{}-of-{total}", last.id),
+        let found = sizes.len();
+        sizes.truncate(limit);
+        sizes.truncate(shortened(&sizes));
+        let next_token = match sizes.last() {
+            Some(last) if sizes.len() < found => format!("before-{}-of-{total}", last.id),
             _ => String::new(),
         };
-        Ok(Turned { results, total, next_token })
+        let wanted = Wanted::new(0, turn.limit);
+        let read = Listing::new(wanted, total, sizes, self.read_persons(project.id));
+        Ok(Turned { results: read.into_page().await?.results, total, next_token })
+    }
+
+    async fn person_sizes(
+        &self,
+        project_id: i64,
+        filter: &PersonFilter,
+        start: Start,
+        limit: u64,
+    ) -> Result<Vec<Sized<i64>>> {
+        let sizes = self.store.person_sizes(project_id, filter, start, limit).await?;
+        Ok(sizes.into_iter().map(|(id, bytes)| Sized { id, bytes }).collect())
+    }
+
+    /// Reads persons by their numbers.
+    fn read_persons(
+        &self,
+        project_id: i64,
+    ) -> impl Fn(Vec<i64>) -> BoxFuture<'static, Result<Vec<Person>>> + Send + use<> {
+        let store = self.store.clone();
+        move |ids| {
+            let store = store.clone();
+            async move { store.persons_among(project_id, ids).await }.boxed()
+        }
     }
 
     /// One person.

@@ -33,10 +33,7 @@ use crate::{
         },
     },
     snapshot,
-    store::{
-        persons::Start,
-        stored_facts::{FactsFound, FactsWanted, PersonFacts},
-    },
+    store::stored_facts::{FactsFound, FactsWanted, PersonFacts},
 };
 
 /// What of the past a test goes by.
@@ -80,8 +77,7 @@ impl Services {
         let found = match who {
             Who::DistinctId(id) => {
                 let filter = PersonFilter::new(Some(id.clone()), None);
-                let found = self.store.persons(project_id, &filter, Start::Offset(0), 1).await;
-                found.map(|found| found.into_iter().next())
+                self.store.first_person(project_id, &filter).await
             }
             Who::PersonId(uuid) => self.store.person(project_id, *uuid).await,
         };
@@ -172,7 +168,7 @@ struct Known {
 
 impl Known {
     fn of(set: &FlagSet, found: FactsFound, name: &str, past: Option<Object>) -> Self {
-        let FactsFound { mut people, groups } = found;
+        let FactsFound { mut people, groups, .. } = found;
         let mut person = people.remove(name).unwrap_or_default();
         let present = std::mem::take(&mut person.properties);
         let properties = match past {

@@ -8,7 +8,7 @@ use super::{
 use crate::model::{
     caller::{Caller, Scope},
     error::{Error, Result},
-    history::{self, FlagVersion, Target, VersionSummary},
+    history::{self, FlagVersion, Step, Target, VersionSummary},
     json::Object,
     project::ProjectRef,
     shown::ShownFlag,
@@ -51,9 +51,9 @@ impl Services {
         let project = self.open(caller, Scope::FLAG_READ, project).await?;
         let flag = self.store.flag(project.id, id).await?.ok_or_else(Error::not_found)?;
         history::check_readable(&flag)?;
-        let (steps, total) =
-            self.store.version_steps(project.id, id, wanted.offset, wanted.limit).await?;
-        let results = steps.iter().filter_map(|step| step.summary(flag.version)).collect();
+        let (part, current) = ((wanted.offset, wanted.limit), flag.version);
+        let summary = move |step: &Step| step.summary(current);
+        let (results, total) = self.store.version_steps(project.id, id, part, summary).await?;
         Ok(Page { results, total, wanted })
     }
 

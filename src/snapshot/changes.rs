@@ -104,7 +104,7 @@ impl Changes {
         store.note_answer();
         for (project_id, revision) in revisions {
             match held.remove(&project_id) {
-                Some(known) if known == revision => {}
+                Some(known) if known == revision => snapshots.stale.remove(project_id),
                 Some(known) if known > revision => drop(lower.insert(project_id, revision)),
                 Some(_) | None => self.follower.follow(project_id, revision),
             }

@@ -109,7 +109,9 @@ impl Follower {
                 Wanted::Back(_) => self.snapshots.go_back(project_id).await,
             }
         };
-        timeout(PATIENCE, brought).await.map_err(Error::unavailable).flatten()
+        let brought = timeout(PATIENCE, brought).await.map_err(Error::unavailable).flatten();
+        self.snapshots.stale.note(project_id, &brought);
+        brought
     }
 
     fn wanted(&self) -> MutexGuard<'_, HashMap<i64, Wanted>> {

@@ -18,7 +18,6 @@ use tokio::sync::Mutex;
 use crate::{
     model::{
         error::Result,
-        flag::FeatureFlag,
         flag_filter::{Activity, FlagFilter, Order},
         listed::{Chosen, FlagIndex, Part},
         project::Project,
@@ -68,21 +67,15 @@ impl Lists {
         Self { store, held }
     }
 
-    /// Flags of one page, and how many there are in all. `project` is as the database has it now.
+    /// The numbers of the flags of one page, and how many there are in all. `project` is as the
+    /// database has it now.
     ///
     /// # Errors
     ///
     /// `Unavailable` when the database is.
-    pub(crate) async fn page(
-        &self,
-        project: &Project,
-        page: &FlagPage,
-    ) -> Result<(Vec<FeatureFlag>, i64)> {
+    pub(crate) async fn page(&self, project: &Project, page: &FlagPage) -> Result<(Vec<i64>, i64)> {
         match self.choose(project, &page.filter, &page.order, (page.offset, page.limit)).await? {
-            Some(Chosen { ids, total }) => {
-                let flags = self.store.flags_among(project.id, &ids).await?;
-                Ok((flags, i64::try_from(total).unwrap_or(i64::MAX)))
-            }
+            Some(Chosen { ids, total }) => Ok((ids, i64::try_from(total).unwrap_or(i64::MAX))),
             None => self.store.flags(project.id, page).await,
         }
     }

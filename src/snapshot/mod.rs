@@ -13,6 +13,7 @@ pub(crate) mod flights;
 mod followed;
 pub(crate) mod lists;
 pub(crate) mod people;
+mod stale;
 pub(crate) mod told;
 mod watched;
 
@@ -32,12 +33,13 @@ pub(crate) use compile::compiled;
 pub(crate) use feeds::Feed;
 use flights::Flights;
 use people::People;
+pub use stale::StaleProjects;
 
 use crate::{
     auth::{Secret, TokenKind},
     engine::FlagSet,
     model::{
-        error::{Error, Result},
+        error::{Code, Error, Result},
         project::Project,
     },
     store::{Store, changes::Changes},
@@ -64,6 +66,7 @@ pub struct Snapshots {
     /// Projects whose revision somebody asks the database for.
     looks: Flights<i64, Result<()>>,
     people: People,
+    stale: StaleProjects,
 }
 
 /// Filled with projects there are, and only looked into by callers: nobody chooses what collides.
@@ -71,7 +74,7 @@ pub struct Snapshots {
 struct Held {
     by_id: Index<i64, Arc<Slot>>,
     by_token: Index<Arc<str>, i64>,
-    /// The oldest project of each organization.
+    /// The oldest project of each organization that was asked for, loaded or not.
     oldest: Index<i64, i64>,
 }
 
@@ -86,15 +89,13 @@ impl Held {
     fn add(&mut self, slot: Arc<Slot>) {
         let project = &slot.state.load().project;
         self.by_token.insert(project.api_token.as_str().into(), project.id);
-        let oldest = self.oldest.entry(project.organization_id).or_insert(project.id);
-        *oldest = project.id.min(*oldest);
         self.by_id.insert(project.id, Arc::clone(&slot));
     }
 
     fn remove(&mut self, project_id: i64) {
         self.by_id.remove(&project_id);
-        let slots = std::mem::take(self).by_id.into_values();
-        slots.for_each(|slot| self.add(slot));
+        self.by_token.retain(|_, id| *id != project_id);
+        self.oldest.retain(|_, id| *id != project_id);
     }
 }
 
@@ -136,6 +137,7 @@ impl Snapshots {
             loads: Flights::default(),
             looks: Flights::default(),
             people,
+            stale: StaleProjects::default(),
         }
     }
 
@@ -156,21 +158,49 @@ impl Snapshots {
         &self.people
     }
 
-    /// Reads every project, so that evaluation outlives the database from the first moment.
+    /// Reads every project, so that evaluation outlives the database from the first moment. One
+    /// that cannot be read is stale, and holds up no other.
     ///
     /// # Errors
     ///
     /// `Unavailable` when the database is.
     pub async fn warm(&self) -> Result<()> {
-        for projects in self.store.projects().await?.chunks(INDEXED_TOGETHER) {
-            let read = projects.iter().map(|project| compile::whole(&self.store, project.clone()));
+        let projects = self.store.projects().await?;
+        let mut oldest: Index<i64, i64> = Index::default();
+        for project in &projects {
+            let id = oldest.entry(project.organization_id).or_insert(project.id);
+            *id = project.id.min(*id);
+        }
+        self.reindex(|held| held.oldest = oldest);
+        for projects in projects.chunks(INDEXED_TOGETHER) {
+            let read = projects.iter().map(|project| self.warm_one(project));
             let read: Vec<_> =
                 stream::iter(read).buffer_unordered(READ_AT_ONCE).try_collect().await?;
             self.reindex(|held| {
-                read.into_iter().for_each(|snapshot| held.add(Slot::new(Arc::new(snapshot))));
+                let read = read.into_iter().flatten();
+                read.for_each(|snapshot| held.add(Slot::new(Arc::new(snapshot))));
             });
         }
         Ok(())
+    }
+
+    async fn warm_one(&self, project: &Project) -> Result<Option<ProjectSnapshot>> {
+        match compile::whole(&self.store, project.clone()).await {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(error) if error.code == Code::Unavailable => Err(error),
+            Err(error) => {
+                let cause = error.causes();
+                tracing::warn!(project.id, error = cause, "project could not be read");
+                self.stale.add(project.id);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The projects that could not be brought to the state that the database has.
+    #[must_use]
+    pub fn stale_projects(&self) -> StaleProjects {
+        self.stale.clone()
     }
 
     /// The newest known state; `None` for a project that was never read. Never waits.
@@ -198,10 +228,28 @@ impl Snapshots {
         self.load(project).await
     }
 
-    /// The oldest project of an organization: what `@current` means to a key for all of them.
-    #[must_use]
-    pub fn first_of(&self, organization_id: i64) -> Option<i64> {
-        self.held.load().oldest.get(&organization_id).copied()
+    /// The oldest project of an organization, whether it is held or not: what `@current` means to
+    /// a key for all of them.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when only the database knows.
+    pub async fn first_of(&self, organization_id: i64) -> Result<Option<i64>> {
+        match self.held.load().oldest.get(&organization_id) {
+            Some(id) => Ok(Some(*id)),
+            None => Box::pin(self.read_first_of(organization_id)).await,
+        }
+    }
+
+    async fn read_first_of(&self, organization_id: i64) -> Result<Option<i64>> {
+        self.store.reachability().check()?;
+        let first = self.store.first_project(organization_id).await?;
+        if let Some(id) = first {
+            self.reindex(|held| {
+                held.oldest.insert(organization_id, id);
+            });
+        }
+        Ok(first)
     }
 
     /// The project with this public token; read first if need be.
@@ -245,6 +293,12 @@ impl Snapshots {
     ///
     /// `Unavailable` when the database is; what could not be read stays as it was.
     pub async fn refresh(&self, project_id: i64, revision: i64) -> Result<()> {
+        let refreshed = self.refreshed(project_id, revision).await;
+        self.stale.note(project_id, &refreshed);
+        refreshed
+    }
+
+    async fn refreshed(&self, project_id: i64, revision: i64) -> Result<()> {
         // Somebody may have begun to read it before the change, so that is not the end of it.
         self.get(project_id).await?;
         let slot = self.slot(project_id)?;
@@ -334,6 +388,7 @@ impl Snapshots {
 
     /// Forgets a project that is gone.
     fn forget(&self, project_id: i64) {
+        self.stale.remove(project_id);
         self.reindex(|held| held.remove(project_id));
     }
 

@@ -12,10 +12,12 @@ use uuid::Uuid;
 use super::{
     ProjectWrite, Store,
     among::among,
+    damage,
     entity::{activity_log, feature_flag},
     failure,
     project_write::ROWS,
-    stored_json, users,
+    sizes::bytes_of,
+    users,
 };
 use crate::model::{
     activity::{Action, Activity, ActivityFilter, Actor, FLAG_SCOPE, Mark, NewActivity, Start},
@@ -110,19 +112,40 @@ impl ProjectWrite {
 }
 
 impl Store {
-    /// Rows about flags, those committed last first.
-    pub(crate) async fn activity(
+    /// Rows about flags, those committed last first: their ids, and the size of their detail.
+    pub(crate) async fn activity_sizes(
         &self,
         project_id: i64,
         page: &ActivityPage,
-    ) -> Result<Vec<Activity>> {
+    ) -> Result<Vec<(Uuid, i64)>> {
+        use activity_log::Column;
         let matching = matching(project_id, page);
         let rows = match page.start {
             Start::Offset(offset) => matching.offset(Ord::min(offset, i64::MAX.unsigned_abs())),
             Start::After(mark) => matching.filter(older_than(mark)),
         };
-        let rows = newest_first(rows).limit(page.limit).all(self.reader());
-        let rows = rows.await.map_err(failure)?;
+        newest_first(rows)
+            .select_only()
+            .column(Column::Id)
+            .column_as(bytes_of(Column::Detail), "bytes")
+            .limit(page.limit)
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(failure)
+    }
+
+    /// These rows, those committed last first.
+    pub(crate) async fn activity_among(
+        &self,
+        project_id: i64,
+        ids: Vec<Uuid>,
+    ) -> Result<Vec<Activity>> {
+        use activity_log::Column;
+        let rows = activity_log::Entity::find()
+            .filter(Column::ProjectId.eq(project_id))
+            .filter(Column::Id.is_in(ids));
+        let rows = newest_first(rows).all(self.reader()).await.map_err(failure)?;
         let authors = rows.iter().filter_map(|row| row.user_id).collect();
         let users = users::by_ids(self.reader(), authors).await?;
         let actor = |id| {
@@ -131,7 +154,7 @@ impl Store {
                 email: user.email.clone(),
             })
         };
-        rows.into_iter().map(|row| noun(row.user_id.and_then(actor), row)).collect()
+        Ok(rows.into_iter().map(|row| noun(row.user_id.and_then(actor), row)).collect())
     }
 
     /// How many rows there are, counted one by one: for filters, whose totals nobody keeps.
@@ -188,15 +211,15 @@ fn older_than(mark: Mark) -> SimpleExpr {
     Expr::tuple(place).lt(Expr::tuple(mark))
 }
 
-fn noun(user: Option<Actor>, row: activity_log::Model) -> Result<Activity> {
-    Ok(Activity {
+fn noun(user: Option<Actor>, row: activity_log::Model) -> Activity {
+    Activity {
+        detail: damage::object_or_null("activity_log.detail", row.id, &row.detail),
         id: row.id,
         user,
         activity: row.activity,
         scope: row.scope,
         item_id: row.item_id,
-        detail: stored_json(&row.detail)?,
         created_at: row.created_at,
         revision: row.revision,
-    })
+    }
 }

@@ -8,9 +8,9 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{
-    ProjectWrite,
+    ProjectWrite, damage,
     entity::activity_log::{ActiveModel, Column, Entity},
-    failure, stored_json,
+    failure,
 };
 use crate::model::{
     activity::FLAG_SCOPE,
@@ -62,11 +62,7 @@ impl ProjectWrite {
 /// Returns the rows that change, with their new detail.
 fn redacted(rows: Vec<(Uuid, String)>) -> Vec<(Uuid, String)> {
     let redact = |(id, detail): (Uuid, String)| {
-        let mut detail = stored_json(&detail)
-            .inspect_err(|error| {
-                tracing::warn!(row = %id, error = error.causes(), "an activity row is damaged");
-            })
-            .ok()?;
+        let mut detail = damage::json("activity_log.detail", id, &detail)?;
         redaction::redact_detail(&mut detail).then(|| (id, detail.to_string()))
     };
     rows.into_iter().filter_map(redact).collect()

@@ -9,11 +9,10 @@ use sea_orm::{
 };
 
 use super::{
-    Store,
+    Store, damage,
     entity::{cohort_member, group, person, person_distinct_id},
     failure,
     stored_facts::with_columns,
-    stored_object,
 };
 use crate::model::{error::Result, json::Object};
 
@@ -36,17 +35,13 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// The properties, with the columns of a person's row; parsed when asked for, which is where
-    /// the work is.
-    ///
-    /// # Errors
-    ///
-    /// `Internal` for what is no object.
-    pub(crate) fn properties(&self) -> Result<Object> {
-        let properties = stored_object(&self.properties)?;
-        Ok(match self.created_at {
-            Some(created_at) => with_columns(properties, created_at),
-            None => properties,
-        })
+    /// the work is. There are none where they cannot be read.
+    pub(crate) fn properties(&self) -> Object {
+        let properties = damage::object("properties", self.id, &self.properties);
+        match (properties.unwrap_or_default(), self.created_at) {
+            (properties, Some(created_at)) => with_columns(properties, created_at),
+            (properties, None) => properties,
+        }
     }
 }
 

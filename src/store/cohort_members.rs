@@ -30,7 +30,7 @@ impl Store {
         }
         lock_persons(txn, project_id).await?;
         let locked = cohorts::by_id(project_id, cohort_id).lock(LockType::NoKeyUpdate);
-        locked.one(txn).await.map_err(failure)?.map(cohorts::noun).transpose()
+        Ok(locked.one(txn).await.map_err(failure)?.map(cohorts::noun))
     }
 }
 

@@ -3,17 +3,22 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select, sea_query::LockType,
+    ActiveModelTrait,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
+    sea_query::LockType,
 };
 use serde_json::{Value, json};
 
 use super::{
     ProjectWrite, Store,
+    among::among,
+    damage,
     entity::{cohort, feature_flag, flag_cohort},
     failure,
     project_write::Kind,
-    stored_json,
+    sizes::sizes,
 };
 use crate::model::{cohort::Cohort, error::Result, guards::Named};
 
@@ -29,32 +34,56 @@ impl Store {
             query = query.filter(cohort::Column::Id.is_in(ids.iter().copied()));
         }
         let rows = query.order_by_asc(cohort::Column::Id).all(self.reader()).await;
-        rows.map_err(failure)?.into_iter().map(noun).collect()
+        Ok(rows.map_err(failure)?.into_iter().map(noun).collect())
     }
 
-    /// A part of the cohorts that are not deleted, newest first, and how many there are in all.
+    /// A part of the cohorts that are not deleted, newest first, by number and size of the filters;
+    /// and how many there are in all.
     pub(crate) async fn cohorts(
         &self,
         project_id: i64,
         offset: u64,
         limit: u64,
-    ) -> Result<(Vec<Cohort>, i64)> {
+    ) -> Result<(Vec<(i64, i64)>, i64)> {
         let total = live(project_id).count(self.reader()).await.map_err(failure)?;
-        let rows = live(project_id)
+        let ids: Vec<i64> = live(project_id)
+            .select_only()
+            .column(cohort::Column::Id)
             .order_by_desc(cohort::Column::Id)
             .offset(offset)
             .limit(limit)
+            .into_tuple()
             .all(self.reader())
             .await
             .map_err(failure)?;
-        let cohorts = rows.into_iter().map(noun).collect::<Result<_>>()?;
-        Ok((cohorts, i64::try_from(total).unwrap_or(i64::MAX)))
+        let texts = [cohort::Column::Filters];
+        let project = (cohort::Column::ProjectId, project_id);
+        let sizes =
+            sizes::<cohort::Entity>(self.reader(), project, cohort::Column::Id, &texts, ids)
+                .await?;
+        Ok((sizes, i64::try_from(total).unwrap_or(i64::MAX)))
+    }
+
+    /// These cohorts, newest first, softly deleted ones included.
+    pub(crate) async fn cohorts_among(
+        &self,
+        project_id: i64,
+        ids: Vec<i64>,
+    ) -> Result<Vec<Cohort>> {
+        let rows = cohort::Entity::find()
+            .filter(cohort::Column::ProjectId.eq(project_id))
+            .filter(among(self.reader(), cohort::Column::Id, ids))
+            .order_by_desc(cohort::Column::Id)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        Ok(rows.into_iter().map(noun).collect())
     }
 
     /// A cohort by number, softly deleted ones included.
     pub(crate) async fn cohort(&self, project_id: i64, id: i64) -> Result<Option<Cohort>> {
         let row = by_id(project_id, id).one(self.reader()).await.map_err(failure)?;
-        row.map(noun).transpose()
+        Ok(row.map(noun))
     }
 }
 
@@ -72,13 +101,13 @@ impl ProjectWrite {
     /// A cohort under its own lock, softly deleted ones included.
     pub(crate) async fn lock_cohort(&self, id: i64) -> Result<Option<Cohort>> {
         let locked = by_id(self.project.id, id).lock(LockType::NoKeyUpdate);
-        locked.one(&self.txn).await.map_err(failure)?.map(noun).transpose()
+        Ok(locked.one(&self.txn).await.map_err(failure)?.map(noun))
     }
 
     /// Every cohort of the project that is not deleted.
     pub(crate) async fn cohorts(&self) -> Result<Vec<Cohort>> {
         let rows = live(self.project.id).all(&self.txn).await.map_err(failure)?;
-        rows.into_iter().map(noun).collect()
+        Ok(rows.into_iter().map(noun).collect())
     }
 
     /// Stores a new cohort, and answers its number.
@@ -138,27 +167,31 @@ fn columns(cohort: &Cohort) -> cohort::ActiveModel {
     cohort::ActiveModel {
         name: Set(cohort.name.clone()),
         description: Set(cohort.description.clone()),
-        filters: Set((!cohort.is_static).then(|| cohort.filters.to_string())),
+        filters: match &cohort.filters {
+            // What cannot be read is not overwritten by a change of something else.
+            Value::Null => NotSet,
+            filters => Set((!cohort.is_static).then(|| filters.to_string())),
+        },
         deleted: Set(cohort.deleted),
         ..Default::default()
     }
 }
 
-pub(super) fn noun(row: cohort::Model) -> Result<Cohort> {
-    Ok(Cohort {
+pub(super) fn noun(row: cohort::Model) -> Cohort {
+    Cohort {
         id: row.id,
         project_id: row.project_id,
         name: row.name,
         description: row.description,
         is_static: row.is_static,
-        filters: filters(row.filters.as_deref())?,
+        filters: filters(row.id, row.filters.as_deref()),
         count: row.count,
         deleted: row.deleted,
         created_at: row.created_at,
-    })
+    }
 }
 
-/// A static cohort has none, which is shown as an object all the same.
-fn filters(stored: Option<&str>) -> Result<Value> {
-    stored.map_or_else(|| Ok(json!({})), stored_json)
+/// A static cohort has none, which is shown as an object all the same; what cannot be read is null.
+fn filters(id: i64, stored: Option<&str>) -> Value {
+    stored.map_or_else(|| json!({}), |text| damage::object_or_null("cohort.filters", id, text))
 }

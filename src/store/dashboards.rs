@@ -8,9 +8,9 @@ use sea_orm::{
 use serde_json::Value;
 
 use super::{
-    ProjectWrite, Store,
+    ProjectWrite, Store, damage,
     entity::{dashboard, feature_flag, tile},
-    failure, stored_json,
+    failure,
 };
 use crate::model::{
     dashboard::{Dashboard, Tile},
@@ -143,24 +143,26 @@ async fn find(
         .all(connection)
         .await
         .map_err(failure)?;
-    noun(row, tiles).map(Some)
+    Ok(Some(noun(row, tiles)))
 }
 
-fn noun(row: dashboard::Model, tiles: Vec<tile::Model>) -> Result<Dashboard> {
-    let tags = stored_json(&row.tags)?;
+fn noun(row: dashboard::Model, tiles: Vec<tile::Model>) -> Dashboard {
+    let tags = damage::json("dashboard.tags", row.id, &row.tags).unwrap_or_default();
     let tags = tags.as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut tags: Vec<_> = tags.map(str::to_owned).collect();
     tags.sort();
-    let tile = |row: tile::Model| -> Result<Tile> {
-        let query = stored_json(&row.query)?;
-        Ok(Tile { id: row.id, name: row.name, description: row.description, query })
-    };
-    Ok(Dashboard {
+    let tile = |row: tile::Model| Tile {
+        query: damage::object_or_null("tile.query", row.id, &row.query),
         id: row.id,
         name: row.name,
         description: row.description,
-        filters: stored_json(&row.filters)?,
+    };
+    Dashboard {
+        filters: damage::object_or_null("dashboard.filters", row.id, &row.filters),
+        id: row.id,
+        name: row.name,
+        description: row.description,
         tags,
-        tiles: tiles.into_iter().map(tile).collect::<Result<_>>()?,
-    })
+        tiles: tiles.into_iter().map(tile).collect(),
+    }
 }

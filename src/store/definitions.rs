@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::{
     Store,
     among::among,
-    cohorts,
+    cohorts, damage,
     entity::{cohort, feature_flag, project},
     failure,
     flag_links::Beside,
     flags::{bare, live},
-    groups, projects, stored_json,
+    groups, projects,
 };
 use crate::model::{definitions::Definitions, error::Result, flag::FeatureFlag};
 
@@ -83,7 +83,8 @@ async fn flags(
         .map_err(failure);
     let (rows, beside) = try_join(rows, Beside::of(connection, project_id, ids)).await?;
     // One whose text is damaged is left out alone; SDKs ask the service for what they do not find.
-    let mut flags: Vec<_> = rows.into_iter().filter_map(|row| bare(row).ok()).collect();
+    let mut flags: Vec<_> =
+        rows.into_iter().map(bare).filter(|flag| !flag.filters.is_null()).collect();
     beside.fill(&mut flags);
     // Databases differ in how they order text.
     flags.sort_unstable_by(|a, b| a.key.cmp(&b.key));
@@ -106,7 +107,8 @@ async fn trees(
     let mut trees = BTreeMap::new();
     for row in rows {
         let Some(filters) = row.filters else { continue };
-        let tree = stored_json(&filters)?["properties"].take();
+        let mut filters = damage::object_or_null("cohort.filters", row.id, &filters);
+        let tree = filters["properties"].take();
         if tree["values"].is_array() {
             trees.insert(row.id, tree);
         }

@@ -3,9 +3,9 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
-    Store,
+    Store, damage,
     entity::feature_flag::{Column, Entity},
-    failure, stored_json,
+    failure,
 };
 use crate::model::error::Result;
 
@@ -39,7 +39,7 @@ impl Store {
             .await
             .map_err(failure)?;
         let flag = |(id, project_id, key, filters): (i64, i64, String, String)| {
-            let filters = stored_json(&filters).unwrap_or_default();
+            let filters = damage::object_or_null("feature_flag.filters", id, &filters);
             EncryptedFlag { id, project_id, key, filters }
         };
         Ok(rows.into_iter().map(flag).collect())

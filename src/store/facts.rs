@@ -8,10 +8,10 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use super::{
     ProjectWrite,
     among::among,
+    damage,
     entity::{cohort, dashboard, feature_flag, flag_cohort, flag_dependency, flag_link},
     failure, flag_links,
     project_write::ROWS,
-    stored_json,
 };
 use crate::model::{
     cohort::{criteria::Criteria, others::behavioural},
@@ -219,6 +219,6 @@ impl ProjectWrite {
 /// What a cohort's filters ask about; a list of members asks about nothing.
 fn criteria(row: &cohort::Model) -> Criteria {
     let filters = row.filters.as_deref().filter(|_| !row.is_static);
-    let filters = filters.and_then(|text| stored_json(text).ok());
+    let filters = filters.and_then(|text| damage::json("cohort.filters", row.id, text));
     filters.map(|filters| Criteria::of(&filters)).unwrap_or_default()
 }

@@ -15,6 +15,12 @@ pub(crate) fn failure(error: DbErr) -> Error {
         {
             Error::unavailable(error)
         }
+        DbErr::Exec(RuntimeErr::SqlxError(driver))
+        | DbErr::Query(RuntimeErr::SqlxError(driver))
+            if is_unstorable_text(driver) =>
+        {
+            Error::null_characters("non_field_errors")
+        }
         _ => Error::internal(error),
     }
 }
@@ -22,6 +28,15 @@ pub(crate) fn failure(error: DbErr) -> Error {
 /// A failure of the driver.
 pub(super) fn driver_failure(error: sqlx::Error) -> Error {
     if is_of_database(&error) { Error::unavailable(error) } else { Error::internal(error) }
+}
+
+/// Whether PostgreSQL refused a NUL in text: what no check found before it came there.
+fn is_unstorable_text(error: &sqlx::Error) -> bool {
+    const CHARACTER_NOT_IN_REPERTOIRE: &str = "22021";
+    const UNTRANSLATABLE_CHARACTER: &str = "22P05";
+    let sqlx::Error::Database(error) = error else { return false };
+    let code = error.code().unwrap_or_default();
+    [CHARACTER_NOT_IN_REPERTOIRE, UNTRANSLATABLE_CHARACTER].contains(&code.as_ref())
 }
 
 /// Whether the database, the way to it or its load is to blame rather than the statement, so that

@@ -20,6 +20,7 @@ use super::{
         feature_flag_evaluation_context, feature_flag_tag, flag_dependency, flag_link, tag,
     },
     failure, flags,
+    sizes::sizes,
 };
 use crate::model::{
     error::Result,
@@ -46,12 +47,8 @@ pub(crate) struct FlagPage {
 }
 
 impl Store {
-    /// Flags of one page, and how many there are in all.
-    pub(crate) async fn flags(
-        &self,
-        project_id: i64,
-        page: &FlagPage,
-    ) -> Result<(Vec<FeatureFlag>, i64)> {
+    /// The numbers of the flags of one page, and how many there are in all.
+    pub(crate) async fn flags(&self, project_id: i64, page: &FlagPage) -> Result<(Vec<i64>, i64)> {
         let linked = linked_to(self.reader(), project_id, &page.filter).await?;
         let base = base(project_id, &page.filter, linked);
         let alternatives = activity(&page.filter, page.now);
@@ -61,9 +58,27 @@ impl Store {
         )
     }
 
-    async fn page(&self, query: Select<Entity>, page: &FlagPage) -> Result<Vec<FeatureFlag>> {
-        let rows = query.offset(page.offset).limit(page.limit).all(self.reader()).await;
-        flags::whole(self.reader(), rows.map_err(failure)?).await
+    async fn page(&self, query: Select<Entity>, page: &FlagPage) -> Result<Vec<i64>> {
+        query
+            .select_only()
+            .column(Column::Id)
+            .offset(page.offset)
+            .limit(page.limit)
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(failure)
+    }
+
+    /// The sizes of what callers gave of these flags, in this order.
+    pub(crate) async fn flag_sizes(
+        &self,
+        project_id: i64,
+        ids: Vec<i64>,
+    ) -> Result<Vec<(i64, i64)>> {
+        let texts = [Column::Filters, Column::RollbackConditions];
+        let project = (Column::ProjectId, project_id);
+        sizes::<Entity>(self.reader(), project, Column::Id, &texts, ids).await
     }
 
     /// No flag meets two of the alternatives. Asked for one by one, each is a range of an index.

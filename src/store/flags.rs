@@ -2,8 +2,10 @@
 
 use futures::{TryFutureExt, future::try_join};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, SqlErr,
+    ActiveModelTrait,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, SqlErr,
     sea_query::LockType,
 };
 use serde_json::Value;
@@ -11,12 +13,13 @@ use serde_json::Value;
 use super::{
     ProjectWrite, Store,
     among::among,
+    damage,
     entity::{feature_flag, flag_dependency},
     failure, flag_links,
     flag_links::Beside,
     flags_labels,
     project_write::Kind,
-    stored_json, users,
+    users,
 };
 use crate::model::{
     error::{Error, Result},
@@ -42,7 +45,7 @@ impl Store {
             FlagRef::Id(id) => live(project_id).filter(feature_flag::Column::Id.eq(*id)),
             FlagRef::Key(key) => live(project_id).filter(feature_flag::Column::Key.eq(key)),
         };
-        query.one(self.reader()).await.map_err(failure)?.map(bare).transpose()
+        Ok(query.one(self.reader()).await.map_err(failure)?.map(bare))
     }
 
     /// One part of all flags that are not softly deleted nor made by the service for itself,
@@ -92,7 +95,7 @@ impl Store {
         let beside = Beside::of(self.reader(), project_id, ids);
         // All at once: other replicas' changes are waited for.
         let (rows, beside) = try_join(rows.map_err(failure), beside).await?;
-        let mut flags = rows.into_iter().map(bare).collect::<Result<Vec<_>>>()?;
+        let mut flags: Vec<_> = rows.into_iter().map(bare).collect();
         beside.fill(&mut flags);
         Ok(flags)
     }
@@ -190,9 +193,16 @@ impl ProjectWrite {
     ) -> Result<()> {
         let mut row = columns(after);
         row.id = Set(after.id);
+        // What cannot be read is not overwritten by a change of something else.
+        if before.filters == after.filters {
+            row.filters = NotSet;
+        }
+        if before.rollback_conditions == after.rollback_conditions {
+            row.rollback_conditions = NotSet;
+        }
         if before.last_called_at == after.last_called_at {
             // Ingestion may have moved it; what was not changed here is not written here.
-            row.last_called_at = sea_orm::ActiveValue::NotSet;
+            row.last_called_at = NotSet;
         }
         row.update(&self.txn).await.map_err(unique_key)?;
         self.flags_added += i64::from(before.deleted) - i64::from(after.deleted);
@@ -287,13 +297,13 @@ pub(super) async fn whole(
     let Some(project_id) = rows.first().map(|row| row.project_id) else { return Ok(Vec::new()) };
     let authors = rows.iter().flat_map(|row| [row.created_by_id, row.last_modified_by_id]);
     let users = users::by_ids(connection, authors.flatten().collect()).await?;
-    let signed = |row: feature_flag::Model| -> Result<FeatureFlag> {
+    let signed = |row: feature_flag::Model| {
         let user = |id: Option<i64>| id.and_then(|id| users.get(&id).cloned());
         let (created_by, last_modified_by) =
             (user(row.created_by_id), user(row.last_modified_by_id));
-        Ok(FeatureFlag { created_by, last_modified_by, ..bare(row)? })
+        FeatureFlag { created_by, last_modified_by, ..bare(row) }
     };
-    let mut flags = rows.into_iter().map(signed).collect::<Result<Vec<_>>>()?;
+    let mut flags: Vec<_> = rows.into_iter().map(signed).collect();
     let ids: Vec<_> = flags.iter().map(|flag| flag.id).collect();
     let mut tags = flags_labels::tags_of(connection, project_id, Some(&ids)).await?;
     for flag in &mut flags {
@@ -304,14 +314,19 @@ pub(super) async fn whole(
     Ok(flags)
 }
 
-/// What the row alone says.
-pub(super) fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
-    Ok(FeatureFlag {
+/// What the row alone says; filters that cannot be read are null.
+pub(super) fn bare(row: feature_flag::Model) -> FeatureFlag {
+    let filters = damage::object_or_null("feature_flag.filters", row.id, &row.filters);
+    let conditions = row
+        .rollback_conditions
+        .as_deref()
+        .and_then(|text| damage::json("feature_flag.rollback_conditions", row.id, text));
+    FeatureFlag {
         id: row.id,
         project_id: row.project_id,
         key: row.key,
         name: row.name,
-        filters: stored_json(&row.filters)?,
+        filters,
         deleted: row.deleted,
         active: row.active,
         archived: row.archived,
@@ -321,10 +336,7 @@ pub(super) fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
         created_at: row.created_at,
         updated_at: row.updated_at,
         ensure_experience_continuity: row.ensure_experience_continuity,
-        rollback_conditions: row
-            .rollback_conditions
-            .as_deref()
-            .map_or(Ok(Value::Null), stored_json)?,
+        rollback_conditions: conditions.unwrap_or_default(),
         performed_rollback: row.performed_rollback,
         usage_dashboard: row.usage_dashboard_id,
         analytics_dashboards: Vec::new(),
@@ -337,5 +349,5 @@ pub(super) fn bare(row: feature_flag::Model) -> Result<FeatureFlag> {
         last_called_at: row.last_called_at,
         tags: Vec::new(),
         evaluation_contexts: Vec::new(),
-    })
+    }
 }

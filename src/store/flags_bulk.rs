@@ -12,13 +12,13 @@ use serde_json::Value;
 use super::{
     ProjectWrite, Store,
     among::among,
+    damage,
     entity::{
         feature_flag::{self, Column},
         flag_dependency, flag_link,
     },
     failure, flag_links, flag_list, flags,
     project_write::Kind,
-    stored_json,
 };
 use crate::model::{
     activity::NewActivity, error::Result, flag_filter::FlagFilter, guards::Named, link::Link,
@@ -104,9 +104,10 @@ impl ProjectWrite {
             .await
             .map_err(failure)?;
         let read = |(id, key, name, filters): Row| {
-            Ok(BulkFlag { id, key, name, filters: stored_json(&filters)? })
+            let filters = damage::object_or_null("feature_flag.filters", id, &filters);
+            BulkFlag { id, key, name, filters }
         };
-        rows.into_iter().map(read).collect()
+        Ok(rows.into_iter().map(read).collect())
     }
 
     /// What other products hold on to each of these flags; those that nothing holds are left out.

@@ -13,11 +13,11 @@ use super::{
     listen::announce_people,
     persons_write::lock_persons,
     project_write::Kind,
-    stored_json,
 };
 use crate::model::{
     error::Result,
     group::{GroupType, write::uses_group_type},
+    json,
     people::PeopleChanged,
 };
 
@@ -102,7 +102,7 @@ impl ProjectWrite {
 /// The names of those whose filters use a group type. Filters that cannot be read may use it.
 fn users(all: impl IntoIterator<Item = (String, String)>, index: i32) -> Vec<String> {
     let uses = |filters: &str| {
-        stored_json(filters).map_or(true, |filters| uses_group_type(&filters, index))
+        json::parse_stored(filters).map_or(true, |filters| uses_group_type(&filters, index))
     };
     all.into_iter().filter(|(_, filters)| uses(filters)).map(|(name, _)| name).collect()
 }

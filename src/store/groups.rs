@@ -11,11 +11,13 @@ use sea_orm::{
 
 use super::{
     ProjectWrite, Store,
+    among::among,
+    damage,
     entity::{group, group_type},
     failure,
     flag_list::anywhere,
     project_write::Kind,
-    stored_json,
+    sizes::sizes,
 };
 use crate::model::{
     error::Result,
@@ -32,30 +34,48 @@ impl Store {
         of_project(self.reader(), project_id).await
     }
 
-    /// A part of the groups of a type whose key holds a text, newest first, and how many there
-    /// are in all.
+    /// A part of the groups of a type whose key holds a text, newest first, by number and size of
+    /// the properties; and how many there are in all.
     pub(crate) async fn groups(
         &self,
         project_id: i64,
         type_index: i32,
         search: Option<&str>,
         (offset, limit): (u64, u64),
-    ) -> Result<(Vec<Group>, i64)> {
+    ) -> Result<(Vec<(i64, i64)>, i64)> {
         let mut wanted = of_type(project_id, type_index);
         if let Some(term) = search {
             let key = Expr::expr(Func::lower(Expr::col(group::Column::GroupKey)));
             wanted = wanted.filter(key.like(anywhere(&term.to_lowercase())));
         }
         let total = wanted.clone().count(self.reader()).await.map_err(failure)?;
-        let rows = wanted
+        let ids: Vec<i64> = wanted
+            .select_only()
+            .column(group::Column::Id)
             .order_by_desc(group::Column::Id)
             .offset(offset)
             .limit(limit)
+            .into_tuple()
             .all(self.reader())
             .await
             .map_err(failure)?;
-        let groups = rows.into_iter().map(noun).collect::<Result<_>>()?;
-        Ok((groups, i64::try_from(total).unwrap_or(i64::MAX)))
+        let texts = [group::Column::Properties];
+        let project = (group::Column::ProjectId, project_id);
+        let sizes =
+            sizes::<group::Entity>(self.reader(), project, group::Column::Id, &texts, ids).await?;
+        Ok((sizes, i64::try_from(total).unwrap_or(i64::MAX)))
+    }
+
+    /// These groups, newest first.
+    pub(crate) async fn groups_among(&self, project_id: i64, ids: Vec<i64>) -> Result<Vec<Group>> {
+        let rows = group::Entity::find()
+            .filter(group::Column::ProjectId.eq(project_id))
+            .filter(among(self.reader(), group::Column::Id, ids))
+            .order_by_desc(group::Column::Id)
+            .all(self.reader())
+            .await
+            .map_err(failure)?;
+        Ok(rows.into_iter().map(noun).collect())
     }
 
     /// One group.
@@ -67,7 +87,7 @@ impl Store {
     ) -> Result<Option<Group>> {
         let wanted =
             of_type(project_id, type_index).filter(group::Column::GroupKey.eq(looked_up_id(key)));
-        wanted.one(self.reader()).await.map_err(failure)?.map(noun).transpose()
+        Ok(wanted.one(self.reader()).await.map_err(failure)?.map(noun))
     }
 }
 
@@ -77,13 +97,13 @@ fn of_type(project_id: i64, type_index: i32) -> Select<group::Entity> {
         .filter(group::Column::GroupTypeIndex.eq(type_index))
 }
 
-fn noun(row: group::Model) -> Result<Group> {
-    Ok(Group {
+fn noun(row: group::Model) -> Group {
+    Group {
         type_index: row.group_type_index,
         key: row.group_key,
-        properties: stored_json(&row.properties)?,
+        properties: damage::object_or_null("group.properties", row.id, &row.properties),
         created_at: row.created_at,
-    })
+    }
 }
 
 impl ProjectWrite {

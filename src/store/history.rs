@@ -1,6 +1,7 @@
 //! A flag's activity rows as the steps of its history.
 
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     Select,
@@ -53,27 +54,27 @@ impl Store {
         Ok(Standing { version, is_deleted })
     }
 
-    /// One part of the steps that led to versions, the first included, newest first; and how many
-    /// there are in all.
-    pub(crate) async fn version_steps(
+    /// What `read` makes of one part of the steps that led to versions, the first included, newest
+    /// first; and how many steps there are in all. Their details are held one at a time.
+    pub(crate) async fn version_steps<T: Send>(
         &self,
         project_id: i64,
         flag_id: i64,
-        offset: u64,
-        limit: u64,
-    ) -> Result<(Vec<Step>, i64)> {
+        (offset, limit): (u64, u64),
+        read: impl Fn(&Step) -> Option<T> + Send,
+    ) -> Result<(Vec<T>, i64)> {
         let counts = Condition::any()
             .add(Column::Version.is_not_null())
             .add(Column::Activity.eq(Action::Created.as_str()));
         let wanted = about(project_id, flag_id).filter(counts);
         let total = wanted.clone().count(self.reader()).await.map_err(failure)?;
-        let rows = newest_first(wanted)
-            .offset(offset)
-            .limit(limit)
-            .all(self.reader())
-            .await
-            .map_err(failure)?;
-        Ok((rows.into_iter().map(step).collect(), i64::try_from(total).unwrap_or(i64::MAX)))
+        let part = newest_first(wanted).offset(offset).limit(limit);
+        let mut rows = part.stream(self.reader()).await.map_err(failure)?;
+        let mut results = Vec::new();
+        while let Some(row) = rows.try_next().await.map_err(failure)? {
+            results.extend(read(&step(row)));
+        }
+        Ok((results, i64::try_from(total).unwrap_or(i64::MAX)))
     }
 }
 

@@ -11,10 +11,10 @@ use sea_orm::{
 use super::{
     Store,
     among::among,
+    damage,
     entity::{api_key, api_key_project},
     failure,
     listen::{Announcement, announce},
-    stored_json,
 };
 use crate::model::{
     api_key::{ApiKey, NewApiKey},
@@ -206,23 +206,28 @@ async fn with_projects(
             projects.entry(link.api_key_id).or_default().push(link.project_id);
         }
     }
-    rows.into_iter().map(|row| noun(row, &mut projects)).collect()
+    Ok(rows.into_iter().filter_map(|row| noun(row, &mut projects)).collect())
 }
 
-fn noun(row: api_key::Model, projects: &mut HashMap<i64, Vec<i64>>) -> Result<ApiKey> {
+/// A row as the key it stands for; `None` for a kind that is not known. Scopes that cannot be read
+/// are none.
+fn noun(row: api_key::Model, projects: &mut HashMap<i64, Vec<i64>>) -> Option<ApiKey> {
     let kind = match row.kind.as_str() {
         PERSONAL => CredentialKind::Personal,
         PROJECT_SECRET => CredentialKind::ProjectSecret,
-        other => return Err(Error::internal(format!("api_key {} is of kind `{other}`", row.id))),
+        _ => {
+            damage::note("api_key.kind", row.id, "it is no kind of key");
+            return None;
+        }
     };
     let reach = match row.all_projects {
         true => Reach::Organization,
         // A key whose projects are all gone reaches nothing.
         false => Reach::Projects(projects.remove(&row.id).unwrap_or_default()),
     };
-    let scopes = stored_json(&row.scopes)?;
+    let scopes = damage::json("api_key.scopes", row.id, &row.scopes).unwrap_or_default();
     let scopes = scopes.as_array().into_iter().flatten();
-    Ok(ApiKey {
+    Some(ApiKey {
         id: row.id,
         kind,
         hint: row.token_hint,

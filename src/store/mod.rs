@@ -14,6 +14,7 @@ pub(crate) mod changes;
 pub(crate) mod cohort_members;
 mod cohorts;
 mod connect;
+mod damage;
 pub(crate) mod dashboards;
 mod definitions;
 mod encrypted_flags;
@@ -45,6 +46,7 @@ pub(crate) mod projects;
 mod reachability;
 mod settings;
 mod setup_lock;
+mod sizes;
 pub(crate) mod sqlite_file;
 mod sqlite_wal;
 pub(crate) mod stored_facts;
@@ -59,6 +61,7 @@ use std::fmt;
 use sea_orm::DbBackend;
 
 pub use connect::{Access, ConnectError};
+pub(crate) use damage::reads as damaged_reads;
 pub(crate) use encrypted_flags::EncryptedFlag;
 pub(crate) use failure::failure;
 pub use migrate::MigrationState;
@@ -73,7 +76,7 @@ use failure::driver_failure;
 use pool::{Pool, Probe};
 use write_queue::WriteQueue;
 
-use crate::model::{error::Error, json};
+use crate::model::error::Error;
 
 /// A database, open and ready.
 ///
@@ -201,18 +204,5 @@ impl Store {
         for pool in [self.follow, self.facts, self.read, self.write] {
             pool.close().await;
         }
-    }
-}
-
-/// JSON that the service itself wrote; anything else is damage.
-fn stored_json(text: &str) -> Result<serde_json::Value, Error> {
-    json::parse_stored(text).map_err(Error::internal)
-}
-
-/// A JSON object that the service itself wrote.
-fn stored_object(text: &str) -> Result<json::Object, Error> {
-    match stored_json(text)? {
-        serde_json::Value::Object(fields) => Ok(fields),
-        _ => Err(Error::internal("what is stored is no JSON object")),
     }
 }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::{
-    ProjectWrite, Store,
+    ProjectWrite, Store, damage,
     entity::{cohort, group},
-    failure, stored_json,
+    failure,
 };
 use crate::model::{
     decoration::{Names, named_groups},
@@ -90,7 +90,7 @@ async fn group_names(
         .await
         .map_err(failure)?;
     let named = rows.into_iter().filter_map(|row| {
-        let properties = stored_json(&row.properties).ok()?;
+        let properties = damage::json("group.properties", row.id, &row.properties)?;
         let name = properties.get("name")?.as_str()?.to_owned();
         Some(((i64::from(row.group_type_index), row.group_key), name))
     });

@@ -45,7 +45,7 @@ impl Store {
             let is_last = page.len() < A_PAGE;
             last = page.last().map(|row| (row.occurred_at, row.id));
             for row in page {
-                if let Some(change) = change(row)? {
+                if let Some(change) = change(row) {
                     // In order, nothing is ever uncovered.
                     let _ = properties.apply(&change);
                 }

@@ -14,12 +14,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Store, Transaction, cohort_members,
+    Store, Transaction, cohort_members, damage,
     entity::{person, person_distinct_id},
     failure,
     flag_list::anywhere,
     persons_write::{delete_persons, lock_persons},
-    stored_json,
+    sizes::sizes,
 };
 use crate::model::{
     error::Result,
@@ -49,14 +49,15 @@ impl Store {
         Ok(i64::try_from(total).unwrap_or(i64::MAX))
     }
 
-    /// At most `limit` of those that match, newest first.
-    pub(crate) async fn persons(
+    /// At most `limit` of those that match, newest first: their numbers, and the size of their
+    /// properties.
+    pub(crate) async fn person_sizes(
         &self,
         project_id: i64,
         filter: &PersonFilter,
         start: Start,
         limit: u64,
-    ) -> Result<Vec<Person>> {
+    ) -> Result<Vec<(i64, i64)>> {
         let page = matching(project_id, filter);
         let page = match start {
             Start::Offset(offset) => page.offset(offset),
@@ -71,6 +72,17 @@ impl Store {
             .all(self.reader())
             .await
             .map_err(failure)?;
+        let texts = [person::Column::Properties];
+        let project = (person::Column::ProjectId, project_id);
+        sizes::<person::Entity>(self.reader(), project, person::Column::Id, &texts, ids).await
+    }
+
+    /// These persons, newest first.
+    pub(crate) async fn persons_among(
+        &self,
+        project_id: i64,
+        ids: Vec<i64>,
+    ) -> Result<Vec<Person>> {
         let rows = of_project(project_id)
             .filter(person::Column::Id.is_in(ids))
             .order_by_desc(person::Column::Id)
@@ -78,6 +90,17 @@ impl Store {
             .await
             .map_err(failure)?;
         whole(self.reader(), rows).await
+    }
+
+    /// The newest of those that match.
+    pub(crate) async fn first_person(
+        &self,
+        project_id: i64,
+        filter: &PersonFilter,
+    ) -> Result<Option<Person>> {
+        let row = matching(project_id, filter).order_by_desc(person::Column::Id).one(self.reader());
+        let rows = row.await.map_err(failure)?.into_iter().collect();
+        Ok(whole(self.reader(), rows).await?.into_iter().next())
     }
 
     /// The person with this UUID.
@@ -177,16 +200,16 @@ async fn whole(connection: &impl ConnectionTrait, rows: Vec<person::Model>) -> R
             .map_err(failure)?;
         pairs.into_iter().for_each(|(person, id)| ids.entry(person).or_default().push(id));
     }
-    let noun = |row: person::Model| -> Result<Person> {
+    let noun = |row: person::Model| {
         let mut distinct_ids = ids.remove(&row.id).unwrap_or_default();
         distinct_ids.sort_unstable();
-        Ok(Person {
+        Person {
             id: row.id,
             uuid: row.uuid,
             distinct_ids,
-            properties: stored_json(&row.properties)?,
+            properties: damage::object_or_null("person.properties", row.id, &row.properties),
             created_at: row.created_at,
-        })
+        }
     };
-    rows.into_iter().map(noun).collect()
+    Ok(rows.into_iter().map(noun).collect())
 }

@@ -45,6 +45,19 @@ impl Store {
         Ok((rows.into_iter().map(noun).collect(), i64::try_from(total).unwrap_or(i64::MAX)))
     }
 
+    /// The project of an organization with the lowest id.
+    pub(crate) async fn first_project(&self, organization_id: i64) -> Result<Option<i64>> {
+        project::Entity::find()
+            .filter(project::Column::OrganizationId.eq(organization_id))
+            .select_only()
+            .column(project::Column::Id)
+            .order_by_asc(project::Column::Id)
+            .into_tuple()
+            .one(self.reader())
+            .await
+            .map_err(failure)
+    }
+
     pub(crate) async fn project(&self, id: i64) -> Result<Option<Project>> {
         let row = project::Entity::find_by_id(id).one(self.facts()).await;
         Ok(row.map_err(failure)?.map(noun))

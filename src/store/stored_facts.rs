@@ -7,7 +7,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    mem,
     sync::Arc,
 };
 
@@ -15,7 +14,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::{FromQueryResult, Statement};
 use serde_json::{Map, Value};
 
-use super::{Store, failure, stored_object};
+use super::{Store, damage, failure};
 use crate::model::error::{Error, Result};
 
 /// Properties by name.
@@ -44,6 +43,10 @@ pub(crate) struct FactsFound {
     pub(crate) people: HashMap<String, PersonFacts>,
     /// Properties, by index of the type and key.
     pub(crate) groups: HashMap<(i32, String), GroupFacts>,
+    /// People whose properties cannot be read, by distinct id.
+    pub(crate) damaged_people: HashSet<String>,
+    /// Groups whose properties cannot be read.
+    pub(crate) damaged_groups: HashSet<(i32, String)>,
 }
 
 /// What is stored of a person.
@@ -236,20 +239,33 @@ fn collect(rows: Vec<Row>) -> Result<FactsFound> {
         let bytes = row.weight();
         if row.kind == kind::GROUP {
             let index = i32::try_from(row.number).map_err(Error::internal)?;
-            let properties = Arc::new(properties(row.content.as_deref())?);
-            found.groups.insert((index, row.owner), GroupFacts { properties, bytes });
+            let text = row.content.as_deref().unwrap_or("{}");
+            match damage::object("group.properties", &row.owner, text).map(Arc::new) {
+                Some(properties) => {
+                    found.groups.insert((index, row.owner), GroupFacts { properties, bytes });
+                }
+                None => drop(found.damaged_groups.insert((index, row.owner))),
+            }
+            continue;
+        }
+        if row.kind == kind::PERSON {
+            let text = row.content.as_deref().unwrap_or("{}");
+            let Some(properties) = damage::object("person.properties", row.number, text) else {
+                found.damaged_people.insert(row.owner);
+                continue;
+            };
+            let person = found.people.entry(row.owner).or_default();
+            person.bytes += bytes;
+            person.id = row.number;
+            person.properties = match row.created_at {
+                Some(created_at) => with_columns(properties, created_at),
+                None => properties,
+            };
             continue;
         }
         let person = found.people.entry(row.owner).or_default();
         person.bytes += bytes;
         match (row.kind, row.name, row.content) {
-            (kind::PERSON, _, content) => {
-                person.id = row.number;
-                person.properties = properties(content.as_deref())?;
-                if let Some(created_at) = row.created_at {
-                    person.properties = with_columns(mem::take(&mut person.properties), created_at);
-                }
-            }
             (kind::MEMBERSHIP, ..) => {
                 person.static_cohorts.insert(row.number);
             }
@@ -267,11 +283,6 @@ pub(super) fn with_columns(mut properties: Properties, created_at: DateTime<Utc>
     let text = created_at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     properties.insert(CREATED_AT.to_owned(), text.into());
     properties
-}
-
-/// An object that the service itself wrote; anything else is damage.
-fn properties(text: Option<&str>) -> Result<Properties> {
-    stored_object(text.unwrap_or("{}"))
 }
 
 #[cfg(test)]

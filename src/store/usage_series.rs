@@ -12,13 +12,13 @@ use sea_orm::{
 };
 
 use super::{
-    ProjectWrite, Store,
+    ProjectWrite, Store, damage,
     entity::{feature_flag, usage_hour, usage_unique},
     failure,
 };
 use crate::model::{
     dashboard::{INTERACTED, VIEWED},
-    error::{Error, Result},
+    error::Result,
     sketch::UniqueSketch,
 };
 
@@ -98,11 +98,8 @@ impl Store {
         Ok(())
     }
 
-    /// Hands on who got each answer in each hour, in no order.
-    ///
-    /// # Errors
-    ///
-    /// `Internal` for a sketch that cannot be read.
+    /// Hands on who got each answer in each hour, in no order. A sketch that cannot be read is
+    /// passed over.
     pub(crate) async fn each_users(
         &self,
         of: UsageOf<'_>,
@@ -112,8 +109,10 @@ impl Store {
         let query = usage_unique::Entity::find().filter(hours_of!(of));
         let mut rows = query.stream(self.reader()).await.map_err(failure)?;
         while let Some(row) = rows.try_next().await.map_err(failure)? {
-            let users = UniqueSketch::from_bytes(&row.sketch).map_err(Error::internal)?;
-            each(HourUsers { variant: row.variant, hour: row.hour, users });
+            match UniqueSketch::from_bytes(&row.sketch) {
+                Ok(users) => each(HourUsers { variant: row.variant, hour: row.hour, users }),
+                Err(problem) => damage::note("usage_unique.sketch", row.flag_key, problem),
+            }
         }
         Ok(())
     }

@@ -59,6 +59,7 @@ pub struct Telemetry {
     staleness: Gauge<f64>,
     writable: Gauge<u64>,
     unreadable_payloads: Gauge<u64>,
+    stale_projects: Gauge<u64>,
     ingest: IngestMetrics,
 }
 
@@ -125,6 +126,10 @@ impl Telemetry {
                 .u64_gauge("flagstaff.encrypted_payloads.unreadable")
                 .with_description("Stored encrypted payloads that no key decrypts, found at start")
                 .build(),
+            stale_projects: meter
+                .u64_gauge("flagstaff.stale_projects")
+                .with_description("Projects whose last refresh from the database failed")
+                .build(),
             ingest: IngestMetrics::new(&meter),
             registry,
             meters,
@@ -146,6 +151,27 @@ impl Telemetry {
     /// Records how many stored encrypted payloads no key decrypts, as found at start.
     pub(crate) fn record_unreadable_payloads(&self, payloads: u64) {
         self.unreadable_payloads.record(payloads, &[]);
+    }
+
+    /// Notes how many projects could not be refreshed.
+    pub(crate) fn record_stale_projects(&self, count: usize) {
+        self.stale_projects.record(count as u64, &[]);
+    }
+
+    /// Reports how often damaged values were read from the database, by table and column.
+    pub(crate) fn observe_damaged_reads(&self, reads: fn() -> Vec<(&'static str, u64)>) {
+        // Registered with the meters, and kept by them.
+        let _ = self
+            .meters
+            .meter(SERVICE)
+            .u64_observable_counter("flagstaff.damaged.reads")
+            .with_description("Reads of stored values that are damaged, by table and column")
+            .with_callback(move |counter| {
+                for (column, count) in reads() {
+                    counter.observe(count, &[KeyValue::new("column", column)]);
+                }
+            })
+            .build();
     }
 
     /// Tells how many queries for stored facts were begun, whenever it is asked.

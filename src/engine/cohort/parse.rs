@@ -14,8 +14,11 @@ pub(super) struct Malformed;
 
 /// Reads the tree, or the list of groups that older cohorts have instead.
 ///
-/// A cohort that has neither describes no one.
+/// A cohort that has neither describes no one; of one whose filters are null nothing is known.
 pub(super) fn tree(source: &CohortSource<'_>) -> Result<Node, Malformed> {
+    if source.groups.is_none() && source.filters.is_some_and(Value::is_null) {
+        return Err(Malformed);
+    }
     match (source.filters.and_then(|filters| filters.get("properties")), source.groups) {
         (Some(Value::Object(root)), _) if !root.is_empty() => group(root, DEEPEST),
         (Some(Value::Array(_) | Value::String(_) | Value::Number(_) | Value::Bool(_)), _) => {

@@ -216,12 +216,18 @@ impl People {
         let mut read = Read::default();
         let cohort_ids: Arc<[i64]> = wanted.cohort_ids.into();
         for (id, stamp) in wanted.distinct_ids.into_iter().zip(&mut stamps) {
+            if found.damaged_people.contains(&id) {
+                continue;
+            }
             let facts = found.people.remove(&id);
             let person = Arc::new(Person { facts, cohort_ids: Arc::clone(&cohort_ids) });
             self.people.put(project_id, id.clone(), Arc::clone(&person), stamp, now);
             read.add_person(id, person);
         }
         for (key, stamp) in wanted.groups.into_iter().zip(stamps) {
+            if found.damaged_groups.contains(&key) {
+                continue;
+            }
             let group = Arc::new(Group(found.groups.remove(&key)));
             self.groups.put(project_id, key.clone(), Arc::clone(&group), stamp, now);
             read.add_group(key, group);

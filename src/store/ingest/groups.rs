@@ -17,7 +17,7 @@ use crate::{
         people::PeopleChanged,
         property_history::{Properties, Verdict},
     },
-    store::{entity::group, failure, persons_write::ROWS},
+    store::{damage, entity::group, failure, persons_write::ROWS},
 };
 
 /// The index of a group's type, and its key.
@@ -60,14 +60,15 @@ impl Groups {
         types: BTreeMap<String, i32>,
         rows: Vec<group::Model>,
         now: DateTime<Utc>,
-    ) -> Result<Self> {
+    ) -> Self {
         let standing = |row: group::Model| {
-            let properties =
-                work::properties(&row.properties, &row.property_times, row.updated_at, now)?;
+            let (values, times) = (&row.properties, &row.property_times);
+            let properties = damage::properties("group.properties", row.id, values, times);
+            let properties = work::capped(properties.unwrap_or_default(), row.updated_at, now);
             let standing = Standing { properties, version: row.version, is_changed: false };
-            Ok(((row.group_type_index, row.group_key), standing))
+            ((row.group_type_index, row.group_key), standing)
         };
-        Ok(Self { types, all: rows.into_iter().map(standing).collect::<Result<_>>()? })
+        Self { types, all: rows.into_iter().map(standing).collect() }
     }
 
     /// Takes in what an event says of a group.

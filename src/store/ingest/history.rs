@@ -12,7 +12,7 @@ use crate::{
         error::Result,
         property_history::{Change, ChangeKind},
     },
-    store::{entity::person_change, failure, persons_write::ROWS, stored_json},
+    store::{damage, entity::person_change, failure, persons_write::ROWS},
 };
 
 /// The most changes of a person that are replayed while events are taken in. Of a person with more,
@@ -54,9 +54,7 @@ pub(super) async fn stored(
         .all(connection)
         .await
         .map_err(failure)?;
-    let changes: Result<Vec<_>> =
-        rows.into_iter().filter_map(|row| change(row).transpose()).collect();
-    changes.map(Some)
+    Ok(Some(rows.into_iter().filter_map(change).collect()))
 }
 
 /// Records the changes to persons. Rows get their numbers in the order of arrival, which
@@ -86,10 +84,10 @@ pub(super) async fn write(write: &Write<'_>, persons: &[Placed<'_>]) -> Result<(
     Ok(())
 }
 
-/// A row as the change it stands for; `None` for a kind that is not known.
-pub(in crate::store) fn change(row: person_change::Model) -> Result<Option<Change>> {
-    let Some(kind) = ChangeKind::parse(&row.kind) else { return Ok(None) };
-    let properties = stored_json(&row.properties)?;
+/// A row as the change it stands for; `None` for a kind that is not known, and for damage.
+pub(in crate::store) fn change(row: person_change::Model) -> Option<Change> {
+    let kind = ChangeKind::parse(&row.kind)?;
+    let properties = damage::json("person_change.properties", row.id, &row.properties)?;
     let (occurred_at, event_uuid) = (row.occurred_at, row.event_uuid);
-    Ok(Some(Change { kind, properties, occurred_at, event_uuid }))
+    Some(Change { kind, properties, occurred_at, event_uuid })
 }

@@ -16,7 +16,7 @@ use crate::{
         event::Event,
         sketch::UniqueSketch,
     },
-    store::{failure, persons_write::ROWS},
+    store::{damage, failure, persons_write::ROWS},
 };
 
 /// What one row counts.
@@ -176,9 +176,10 @@ fn put_users(backend: DbBackend) -> String {
 /// The sketches of these tallies and the stored ones, as one value.
 fn joined(mut tallies: Vec<(Slot, Tally)>, stored: Vec<(usize, Vec<u8>)>) -> Result<String> {
     for (place, sketch) in stored {
-        let stored = UniqueSketch::from_bytes(&sketch).map_err(Error::internal)?;
-        if let Some((_, tally)) = tallies.get_mut(place) {
-            tally.users.merge(&stored);
+        let Some((slot, tally)) = tallies.get_mut(place) else { continue };
+        match UniqueSketch::from_bytes(&sketch) {
+            Ok(stored) => tally.users.merge(&stored),
+            Err(problem) => damage::note("usage_unique.sketch", &slot.flag_key, problem),
         }
     }
     let sketch = |(_, tally): &(Slot, Tally), _| json!({"sketch": hex(&tally.users.to_bytes())});

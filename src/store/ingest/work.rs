@@ -12,15 +12,15 @@ use uuid::Uuid;
 use super::groups::Groups;
 use crate::{
     model::{
-        error::{Error, Result},
+        error::Result,
         event::Event,
         person::search_text,
         persons::{Person, Persons},
         property_history::{Change, Properties},
     },
     store::{
+        damage,
         entity::{group, person},
-        stored_json,
     },
 };
 
@@ -78,11 +78,11 @@ pub(super) fn work(
     let mut worked = Worked::default();
     for (row, distinct_ids) in stored.persons {
         worked.versions.insert(row.id, row.version);
-        let mut person = person(row, now)?;
+        let mut person = person(row, now);
         person.is_unmergeable = person.id.is_some_and(|id| stored.unmergeable.contains(&id));
         worked.persons.add_stored(person, distinct_ids);
     }
-    worked.groups = Groups::read(stored.group_types, stored.groups, now)?;
+    worked.groups = Groups::read(stored.group_types, stored.groups, now);
     for (place, event) in events.iter().enumerate() {
         if worked.persons.histories_needed() >= MAX_HISTORIES {
             break;
@@ -130,26 +130,27 @@ fn texts(properties: &Properties) -> (String, String) {
     (properties.to_string(), search_text(&properties))
 }
 
-fn person(row: person::Model, now: chrono::DateTime<chrono::Utc>) -> Result<Person> {
-    let properties = properties(&row.properties, &row.property_times, row.updated_at, now)?;
+/// A stored person. Properties that cannot be read are worked out anew from the history.
+fn person(row: person::Model, now: chrono::DateTime<chrono::Utc>) -> Person {
+    let (values, times) = (&row.properties, &row.property_times);
+    let properties = damage::properties("person.properties", row.id, values, times);
+    let needs_history = properties.is_none();
+    let properties = capped(properties.unwrap_or_default(), row.updated_at, now);
     let mut person = Person::stored(row.id, row.created_at, properties);
     person.is_identified = row.is_identified;
-    Ok(person)
+    person.needs_history = needs_history;
+    person
 }
 
-/// Properties as stored. What was written when the clock was ahead does not stay in the future.
-pub(super) fn properties(
-    values: &str,
-    times: &str,
+/// Properties whose times are not in the future, as those may be that were written when the clock
+/// was ahead.
+pub(super) fn capped(
+    mut properties: Properties,
     updated_at: chrono::DateTime<chrono::Utc>,
     now: chrono::DateTime<chrono::Utc>,
-) -> Result<Properties> {
-    let Value::Object(values) = stored_json(values)? else {
-        return Err(Error::internal("stored properties are no object"));
-    };
-    let mut properties = Properties::stored(values, &stored_json(times)?);
+) -> Properties {
     if updated_at > now {
         properties.cap_times(now, now - chrono::TimeDelta::hours(1));
     }
-    Ok(properties)
+    properties
 }
