@@ -174,6 +174,9 @@ pub struct ServeSettings {
     /// How often those who watch flags hear from the service when nothing changes
     #[arg(long, env = "FLAGSTAFF_WATCH_HEARTBEAT", default_value = "15s", value_parser = humantime::parse_duration)]
     pub watch_heartbeat: Duration,
+    /// How long the answer to a write waits, after its commit, until this replica serves the change
+    #[arg(long, env = "FLAGSTAFF_REFRESH_TIMEOUT", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub refresh_timeout: Duration,
     /// How long requests are still served after SIGTERM, while `/readyz` and gRPC health say no:
     /// longer than balancers take to notice
     #[arg(long, env = "FLAGSTAFF_SHUTDOWN_DELAY", default_value = "0s", value_parser = humantime::parse_duration)]

@@ -28,6 +28,7 @@ mod m20261123_000011_property_times;
 mod m20261123_000013_directory;
 mod m20261123_000016_activity_by_user;
 mod m20261123_000017_usage_indexes;
+mod m20261201_000023_history_tokens;
 mod m20261201_000025_row_versions;
 mod m20261201_000026_group_type_names;
 mod m20261201_000028_strict_writes;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000013_directory::Migration),
             Box::new(m20261123_000016_activity_by_user::Migration),
             Box::new(m20261123_000017_usage_indexes::Migration),
+            Box::new(m20261201_000023_history_tokens::Migration),
             Box::new(m20261201_000028_strict_writes::Migration),
             Box::new(m20261201_000025_row_versions::Migration),
             Box::new(m20261201_000026_group_type_names::Migration),

@@ -20,13 +20,15 @@ impl Grpc {
         held: Option<&str>,
     ) -> Result<GetFlagDefinitionsResponse> {
         let feed = self.0.definitions(caller, project, form).await?;
-        let (etag, revision) = (feed.etag.clone(), feed.revision);
+        let (etag, revision) = (feed.etag.clone(), feed.point.revision);
+        let history_token = feed.point.token.to_string();
         if held.is_some_and(|held| etag::is_named(held, &etag)) {
             let nothing = GetFlagDefinitionsResponse::default();
             return Ok(GetFlagDefinitionsResponse {
                 not_modified: true,
                 etag,
                 revision,
+                history_token,
                 ..nothing
             });
         }
@@ -37,6 +39,7 @@ impl Grpc {
             definitions: Some(definitions),
             definitions_json,
             revision,
+            history_token,
         })
     }
 }

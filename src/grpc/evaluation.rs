@@ -19,7 +19,7 @@ use crate::{
         evaluation::{self, Asked, Scene},
     },
     wire::{
-        convert::object_from_struct,
+        convert::{self, object_from_struct},
         v1::{
             BatchEvaluateFlagsRequest, EvaluateFlagRequest, EvaluateFlagsRequest,
             EvaluationSubject, GetFlagDefinitionsRequest, GetFlagDefinitionsResponse,
@@ -36,8 +36,9 @@ impl EvaluationService for Grpc {
         request: Request<WatchFlagsRequest>,
     ) -> Result<Response<BoxStream<WatchFlagsResponse>>, Status> {
         let caller = caller(&request)?;
-        let WatchFlagsRequest { project_id, from_revision } = request.into_inner();
-        let watch = self.0.watch(&caller, &project(&project_id)?, from_revision).await?;
+        let WatchFlagsRequest { project_id, from_revision, history_token } = request.into_inner();
+        let from = convert::watch_position(from_revision, history_token.as_deref())?;
+        let watch = self.0.watch(&caller, &project(&project_id)?, from).await?;
         Ok(framed::response(watch::frames(watch, self.0.clock.clone())))
     }
 

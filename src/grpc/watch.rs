@@ -9,7 +9,7 @@ use tonic::Status;
 use super::{framed::frame, status};
 use crate::{
     clock::Clock,
-    model::error::Result,
+    model::{error::Result, history_point::HistoryPoint},
     sdk::feed::book::Event,
     service::watch::{Heard, Watch},
     snapshot::told::Told,
@@ -56,27 +56,27 @@ impl Sending {
                 }
                 self.told = None;
             }
-            let (revision, event) = match self.watch.next().await? {
+            let (position, event) = match self.watch.next().await? {
                 Heard::Told(told) => {
                     self.told = Some((told, 0));
                     continue;
                 }
-                Heard::Noticed(revision) => {
-                    (revision, WatchEvent::RevisionNotice(RevisionNotice {}))
+                Heard::Noticed(point) => {
+                    (point.into(), WatchEvent::RevisionNotice(RevisionNotice {}))
                 }
-                Heard::Nothing(revision) => {
+                Heard::Nothing(position) => {
                     let sent_at = Some(timestamp(self.clock.now()));
-                    (revision, WatchEvent::Heartbeat(Heartbeat { sent_at }))
+                    (position, WatchEvent::Heartbeat(Heartbeat { sent_at }))
                 }
-                Heard::Stopping(revision) => {
-                    (revision, WatchEvent::Shutdown(ShutdownNotice { reconnect_after: None }))
+                Heard::Stopping(position) => {
+                    (position, WatchEvent::Shutdown(ShutdownNotice { reconnect_after: None }))
                 }
             };
-            return Ok(frame(&watched(revision, event)));
+            return Ok(frame(&watched(position, event)));
         }
     }
 }
 
-fn pieces(revision: i64, event: &Event) -> Result<Vec<Bytes>> {
-    Ok(written(revision, event)?.iter().map(frame).collect())
+fn pieces(point: HistoryPoint, event: &Event) -> Result<Vec<Bytes>> {
+    Ok(written(point, event)?.iter().map(frame).collect())
 }

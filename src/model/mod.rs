@@ -24,6 +24,7 @@ pub mod flag_selection;
 pub mod group;
 pub mod guards;
 pub mod history;
+pub mod history_point;
 pub mod import;
 pub mod json;
 pub mod link;

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::error::{Error, Result};
+use super::{
+    error::{Error, Result},
+    history_point::{HistoryPoint, HistoryToken},
+};
 
 /// A project: the border that no query crosses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub struct Project {
     pub created_at: DateTime<Utc>,
     /// Raised by every change to what evaluation reads.
     pub revision: i64,
+    /// The random token that the revision was committed with.
+    pub history_token: HistoryToken,
+    /// The token of the newest revision that changed what feeds of definitions show.
+    pub definitions_token: HistoryToken,
     /// How many live flags it holds.
     pub flag_count: i64,
     /// How many activity rows about flags it holds.
@@ -39,6 +46,7 @@ impl Project {
     /// A project about to be stored, with the settings that every project begins with.
     #[must_use]
     pub fn fresh(organization_id: i64, api_token: &str, now: DateTime<Utc>) -> Self {
+        let history_token = HistoryToken::random();
         Self {
             id: 0,
             organization_id,
@@ -51,9 +59,17 @@ impl Project {
             strict_writes: false,
             created_at: now,
             revision: 0,
+            history_token,
+            definitions_token: history_token,
             flag_count: 0,
             activity_count: 0,
         }
+    }
+
+    /// Returns its state: the revision, and the token that it was committed with.
+    #[must_use]
+    pub const fn point(&self) -> HistoryPoint {
+        HistoryPoint::new(self.revision, self.history_token)
     }
 }
 

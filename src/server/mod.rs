@@ -159,7 +159,8 @@ impl Server {
         };
         let services = Services::new(store.clone(), snapshots.clone(), clock, encryptor)
             .with_watches(watches)
-            .with_ingest_settings(ingest_settings);
+            .with_ingest_settings(ingest_settings)
+            .with_refresh_timeout(settings.refresh_timeout);
         let services = match settings.rate_limits {
             Switch::On => services.with_rate_limits(),
             Switch::Off => services,

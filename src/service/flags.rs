@@ -17,6 +17,7 @@ use crate::{
         filters::PreparedFilters,
         flag::FeatureFlag,
         flag_filter::{FlagFilter, Order},
+        history_point::HistoryPoint,
         json::Object,
         project::{Project, ProjectRef},
         shown::{Seen, ShownFlag},
@@ -344,15 +345,21 @@ impl Services {
         ProjectWrite::begin(&self.store, project_id).await?.ok_or_else(Error::not_found)
     }
 
-    /// Commits, and patches the local snapshot before anybody is answered. The change has
-    /// landed whatever becomes of the patch; polling makes good a patch that failed.
-    pub(crate) async fn commit(&self, write: ProjectWrite, now: DateTime<Utc>) -> Result<i64> {
+    /// Commits, and brings the local snapshot to the change before anybody is answered. Where the
+    /// database fails meanwhile, that is tried again for as long as the setting says. The change
+    /// has landed in any case; polling makes good what could not be read in that time.
+    pub(crate) async fn commit(
+        &self,
+        write: ProjectWrite,
+        now: DateTime<Utc>,
+    ) -> Result<HistoryPoint> {
         let Project { id, .. } = write.project;
-        let revision = write.commit(now).await?;
-        if let Err(error) = self.snapshots.refresh(id, revision).await {
+        let point = write.commit(now).await?;
+        let refreshed = self.snapshots.refresh_committed(id, point, self.refresh_timeout).await;
+        if let Err(error) = refreshed {
             tracing::warn!(project.id = id, error = error.causes(), "snapshot was not patched");
         }
-        Ok(revision)
+        Ok(point)
     }
 }
 

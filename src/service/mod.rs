@@ -40,7 +40,11 @@ mod usage_dashboard;
 pub(crate) mod versions;
 pub(crate) mod watch;
 
-use std::{ops::Deref, sync::Arc, time::Instant};
+use std::{
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use enrichment::UsageSeen;
 pub use ingest::IngestSettings;
@@ -73,7 +77,11 @@ pub struct Means {
     limits: RateLimits,
     pub(crate) usage_seen: UsageSeen,
     watches: Watches,
+    refresh_timeout: Duration,
 }
+
+/// How long the answer to a write waits for this replica to serve the change.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a write resulted in, and what was odd about it.
 #[derive(Debug)]
@@ -108,6 +116,7 @@ impl Services {
             limits,
             usage_seen,
             watches,
+            refresh_timeout: REFRESH_TIMEOUT,
         }))
     }
 
@@ -122,6 +131,13 @@ impl Services {
     #[must_use]
     pub fn with_ingest_settings(mut self, settings: IngestSettings) -> Self {
         Arc::make_mut(&mut self.0).ingest_settings = settings;
+        self
+    }
+
+    /// Returns the same use-cases, whose writes wait this long for the replica to serve them.
+    #[must_use]
+    pub fn with_refresh_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.0).refresh_timeout = timeout;
         self
     }
 

@@ -16,6 +16,7 @@ use crate::{
         api_key::NewApiKey,
         caller::{Caller, CredentialKind, Reach, Scope},
         error::{Error, Result},
+        history_point::HistoryPoint,
         json::Object,
         project::{Project, ProjectRef, settings},
         unknown_fields::{PROJECT, Strictness},
@@ -118,8 +119,9 @@ impl Services {
         let mut write = self.begin(opened.id).await?;
         let wanted = settings::apply(body, &write.project)?;
         write.update_project(&wanted).await?;
-        let revision = self.commit(write, self.clock.now()).await?;
-        Ok(Written { value: Project { revision, ..wanted }, warnings })
+        let HistoryPoint { revision, token } = self.commit(write, self.clock.now()).await?;
+        let value = Project { revision, history_token: token, ..wanted };
+        Ok(Written { value, warnings })
     }
 
     /// One project, for those who may see it.

@@ -18,6 +18,7 @@ use crate::{
     model::{
         caller::{Caller, CredentialKind},
         error::{Error, Result},
+        history_point::{HistoryPoint, WatchPosition},
         project::ProjectRef,
     },
     snapshot::told::{Ledger, Told},
@@ -60,9 +61,9 @@ impl Watches {
 pub(crate) struct Watch {
     /// What definitions are told from; `None` for whoever hears of revisions alone.
     ledger: Option<Arc<Ledger>>,
-    revision: watch::Receiver<i64>,
-    /// The revision that the reader has, once it has one.
-    position: Option<i64>,
+    newest: watch::Receiver<HistoryPoint>,
+    /// The state that the reader has, once it has one.
+    position: Option<WatchPosition>,
     /// Whether it was told anything yet.
     greeted: bool,
     stopping: bool,
@@ -77,16 +78,16 @@ pub(crate) struct Watch {
 pub(crate) enum Heard {
     /// Definitions changed, or this is how they are.
     Told(Arc<Told>),
-    /// A revision was reached; what changed is not for this reader.
-    Noticed(i64),
-    /// Nothing happened; the reader is at this revision.
-    Nothing(i64),
-    /// The service stops; the reader is at this revision.
-    Stopping(i64),
+    /// A state was reached; what changed is not for this reader.
+    Noticed(HistoryPoint),
+    /// Nothing happened; the reader is at this state.
+    Nothing(WatchPosition),
+    /// The service stops; the reader is at this state.
+    Stopping(WatchPosition),
 }
 
 impl Services {
-    /// Begins to watch a project, from the revision that the caller has.
+    /// Begins to watch a project, from the state that the caller has.
     ///
     /// # Errors
     ///
@@ -96,17 +97,17 @@ impl Services {
         &self,
         caller: &Caller,
         project: &ProjectRef,
-        from_revision: Option<i64>,
+        from: Option<WatchPosition>,
     ) -> Result<Watch> {
         let id = self.evaluated(caller, project).await?.project.id;
         let lease = self.watches.leases.take(caller);
         let place = self.watches.places.take(caller.kind, &lease)?;
         // Elsewhere it may have come further than this process has; nobody is to be told less.
-        if let Some(revision) = from_revision {
-            self.snapshots.reach(id, revision).await?;
+        if let Some(position) = from {
+            self.snapshots.reach(id, position).await?;
         }
         // Taken before the ledger, so that no change falls between the two.
-        let revision = self.snapshots.revisions_of(id).await?;
+        let newest = self.snapshots.revisions_of(id).await?;
         let ledger = match caller.kind {
             CredentialKind::ProjectToken => None,
             CredentialKind::Personal | CredentialKind::ProjectSecret => {
@@ -115,8 +116,8 @@ impl Services {
         };
         Ok(Watch {
             ledger,
-            revision,
-            position: from_revision,
+            newest,
+            position: from,
             greeted: false,
             stopping: false,
             heartbeat: self.watches.heartbeat,
@@ -134,7 +135,8 @@ impl Watch {
     ///
     /// Why the watch is over: `Unauthenticated` when the credential holds no more, `NotFound`
     /// when the project is gone, `Unavailable` after the service said that it stops, and when the
-    /// database was put back to an earlier revision.
+    /// database was put back to an earlier revision. Another history at the same revision or a
+    /// later one is told as a snapshot.
     pub(crate) async fn next(&mut self) -> Result<Heard> {
         if self.stopping {
             return Err(Error::unavailable("the service stops").saying(STOPPING));
@@ -146,17 +148,17 @@ impl Watch {
                 return Ok(self.stopped());
             }
             // Before the news is looked at, so that none is overlooked.
-            let newest = *self.revision.borrow_and_update();
+            let newest = *self.newest.borrow_and_update();
             if let Some(heard) = self.news(newest)? {
                 self.greeted = true;
                 return Ok(heard);
             }
-            let at = self.position.unwrap_or(newest);
+            let at = self.position.unwrap_or(newest.into());
             tokio::select! {
                 biased;
                 () = self.lease.ended() => {}
                 () = self.stop.cancelled() => {}
-                changed = timeout(self.heartbeat, self.revision.changed()) => match changed {
+                changed = timeout(self.heartbeat, self.newest.changed()) => match changed {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Err(Error::not_found()),
                     Err(_) => return Ok(Heard::Nothing(at)),
@@ -181,26 +183,28 @@ impl Watch {
 
     fn stopped(&mut self) -> Heard {
         self.stopping = true;
-        Heard::Stopping(self.position.unwrap_or(*self.revision.borrow()))
+        Heard::Stopping(self.position.unwrap_or((*self.newest.borrow()).into()))
     }
 
     /// What there is to be told at once.
-    fn news(&mut self, newest: i64) -> Result<Option<Heard>> {
-        let newest = self.ledger.as_ref().map_or(newest, |ledger| ledger.revision());
+    fn news(&mut self, newest: HistoryPoint) -> Result<Option<Heard>> {
+        let newest = self.ledger.as_ref().map_or(newest, |ledger| ledger.point());
         // Within a watch revisions never fall.
-        if self.greeted && self.position.is_some_and(|at| at > newest) {
+        if self.greeted && self.position.is_some_and(|at| at.revision > newest.revision) {
             return Err(Error::unavailable("the database was put back").saying(PUT_BACK));
         }
-        if self.position == Some(newest) {
-            return Ok((!self.greeted).then_some(Heard::Nothing(newest)));
+        if self.position.is_some_and(|at| at.is_at(newest)) {
+            // A reader that said no token has that of its revision from now on.
+            self.position = Some(newest.into());
+            return Ok((!self.greeted).then_some(Heard::Nothing(newest.into())));
         }
         let heard = match &self.ledger {
             Some(ledger) => Heard::Told(ledger.told(self.position)?),
             None => Heard::Noticed(newest),
         };
         self.position = match &heard {
-            Heard::Told(told) => Some(told.revision),
-            _ => Some(newest),
+            Heard::Told(told) => Some(told.point.into()),
+            _ => Some(newest.into()),
         };
         Ok(Some(heard))
     }

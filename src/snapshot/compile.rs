@@ -6,8 +6,8 @@ use super::ProjectSnapshot;
 use crate::{
     engine::{self, CohortSource, Flag, FlagSet, FlagSource, Matching, Settings},
     model::{
-        cohort::Cohort, error::Result, flag::FeatureFlag, group::GroupType, link::LinkKind,
-        project::Project,
+        cohort::Cohort, error::Result, flag::FeatureFlag, group::GroupType,
+        history_point::HistoryPoint, link::LinkKind, project::Project,
     },
     store::{Store, changes::Changes},
 };
@@ -30,7 +30,6 @@ pub(super) async fn patched(
     store: &Store,
     before: &ProjectSnapshot,
     changes: &Changes,
-    wanted: i64,
 ) -> Result<ProjectSnapshot> {
     let project_id = before.project.id;
     let mut set = None;
@@ -45,9 +44,9 @@ pub(super) async fn patched(
         let changed = found.iter().map(compiled_cohort).collect();
         set = Some(set.as_ref().unwrap_or(&before.flags).with_cohorts(changed, &gone));
     }
-    let revision = changes.revision.max(wanted);
+    let HistoryPoint { revision, token } = changes.newest().unwrap_or(before.project.point());
     Ok(ProjectSnapshot {
-        project: Project { revision, ..before.project.clone() },
+        project: Project { revision, history_token: token, ..before.project.clone() },
         flags: set.unwrap_or_else(|| before.flags.with_changes(Vec::new(), &[])),
     })
 }

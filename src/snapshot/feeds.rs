@@ -13,7 +13,10 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::{Slot, Snapshots};
 use crate::{
-    model::error::{Code, Error, Result},
+    model::{
+        error::{Code, Error, Result},
+        history_point::HistoryPoint,
+    },
     sdk::{
         etag,
         feed::{self, Form},
@@ -27,9 +30,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A project's definitions, ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    /// The revision that they belong to.
-    pub(crate) revision: i64,
-    /// The weak entity tag of the body.
+    /// The state that they belong to.
+    pub(crate) point: HistoryPoint,
+    /// The weak entity tag of the body and of the history that it belongs to.
     pub(crate) etag: String,
     /// The same as a header carries it.
     pub(crate) etag_header: HeaderValue,
@@ -47,18 +50,18 @@ pub(super) struct Feeds {
 /// The newest feed of one form, and the right to replace it.
 #[derive(Debug, Default)]
 struct Cell {
-    newest: ArcSwapOption<Feed>,
+    newest: ArcSwapOption<Written>,
     writing: Mutex<()>,
 }
 
-impl Feeds {
-    /// Forgets what was written: it is not older than what comes, and yet not the same.
-    pub(super) fn forget(&self) {
-        for cell in [&self.with_cohorts, &self.expanded] {
-            cell.newest.store(None);
-        }
-    }
+/// A feed, with how often its project had been rebuilt before the feed was read.
+#[derive(Debug)]
+struct Written {
+    feed: Arc<Feed>,
+    rebuilds: u64,
+}
 
+impl Feeds {
     fn cell(&self, form: Form) -> &Cell {
         match form {
             Form::WithCohorts => &self.with_cohorts,
@@ -68,15 +71,20 @@ impl Feeds {
 }
 
 impl Cell {
-    fn since(&self, revision: i64) -> Option<Arc<Feed>> {
-        self.newest.load_full().filter(|feed| feed.revision >= revision)
+    /// Returns the newest feed, unless it is of another history or an earlier revision.
+    fn since(&self, revision: i64, rebuilds: u64) -> Option<Arc<Feed>> {
+        let newest = self.newest.load();
+        let is_valid =
+            |it: &&Arc<Written>| it.rebuilds == rebuilds && it.feed.point.revision >= revision;
+        newest.as_ref().filter(is_valid).map(|it| Arc::clone(&it.feed))
     }
 }
 
 impl Slot {
     /// The feed that is written already, if it is as new as the snapshot.
     fn feed(&self, form: Form) -> Option<Arc<Feed>> {
-        self.feeds.cell(form).since(self.state.load().project.revision)
+        let revision = self.state.load().project.revision;
+        self.feeds.cell(form).since(revision, self.rebuilds())
     }
 }
 
@@ -102,7 +110,8 @@ impl Snapshots {
         match timeout(WRITE_TIMEOUT, written).await.map_err(Error::unavailable).flatten() {
             Err(error) if error.code == Code::Unavailable => {
                 let newest = |slot: Arc<Slot>| slot.feeds.cell(form).newest.load_full();
-                self.slot(project_id).ok().and_then(newest).ok_or(error)
+                let newest = self.slot(project_id).ok().and_then(newest);
+                newest.map(|newest| Arc::clone(&newest.feed)).ok_or(error)
             }
             outcome => outcome,
         }
@@ -116,8 +125,11 @@ impl Snapshots {
         if let Some(feed) = slot.feed(form) {
             return Ok(feed);
         }
+        // Taken before the feed is read: one that is read while the project is rebuilt may be of
+        // the history before.
+        let rebuilds = slot.rebuilds();
         let feed = Arc::new(written(&self.store, project_id, form).await?);
-        cell.newest.store(Some(Arc::clone(&feed)));
+        cell.newest.store(Some(Arc::new(Written { feed: Arc::clone(&feed), rebuilds })));
         Ok(feed)
     }
 }
@@ -126,7 +138,8 @@ async fn written(store: &Store, project_id: i64, form: Form) -> Result<Feed> {
     let definitions = store.definitions_for_others(project_id).await?;
     let definitions = definitions.ok_or_else(Error::not_found)?;
     let body = Bytes::from(feed::write(&definitions, form)?);
-    let etag = etag::of(&body);
+    let point = definitions.project.point();
+    let etag = etag::of(definitions.project.definitions_token, &body);
     let etag_header = HeaderValue::try_from(&etag).map_err(Error::internal)?;
-    Ok(Feed { revision: definitions.project.revision, etag, etag_header, body })
+    Ok(Feed { point, etag, etag_header, body })
 }

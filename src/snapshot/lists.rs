@@ -19,6 +19,7 @@ use crate::{
     model::{
         error::Result,
         flag_filter::{Activity, FlagFilter, Order},
+        history_point::HistoryPoint,
         listed::{Chosen, FlagIndex, Part},
         project::Project,
     },
@@ -51,8 +52,8 @@ struct Slot {
 
 #[derive(Debug)]
 struct State {
-    /// Of this revision, or newer.
-    revision: i64,
+    /// Of this state, or newer.
+    point: HistoryPoint,
     index: Arc<FlagIndex>,
 }
 
@@ -127,7 +128,9 @@ impl Lists {
         let slot = self.held.get_with(project.id, fresh);
         let mut state = slot.state.lock().await;
         let newest = match &*state {
-            Some(held) if held.revision >= project.revision => return Ok(Arc::clone(&held.index)),
+            Some(held) if self.is_current(project, held).await? => {
+                return Ok(Arc::clone(&held.index));
+            }
             Some(held) => self.patched(project, held).await?,
             None => self.whole(project).await?,
         };
@@ -138,17 +141,30 @@ impl Lists {
 
     async fn whole(&self, project: &Project) -> Result<State> {
         let flags = self.store.listed(project.id, None).await?;
-        Ok(State { revision: project.revision, index: Arc::new(FlagIndex::new(flags)) })
+        Ok(State { point: project.point(), index: Arc::new(FlagIndex::new(flags)) })
+    }
+
+    /// Whether what is held is of the project's state, or of a later one of the same history.
+    async fn is_current(&self, project: &Project, held: &State) -> Result<bool> {
+        if held.point.revision <= project.revision {
+            return Ok(held.point == project.point());
+        }
+        let later = self.store.changes_since(project.id, project.point()).await?;
+        Ok(later.is_some_and(|later| later.points.contains(&held.point)))
     }
 
     async fn patched(&self, project: &Project, before: &State) -> Result<State> {
-        let changes = self.store.changes_since(project.id, before.revision).await?;
-        if changes.other || changes.flag_ids.len() > MOST_PATCHED {
+        let Some(changes) = self.store.changes_since(project.id, before.point).await? else {
+            return self.whole(project).await;
+        };
+        let reached = changes.newest().unwrap_or(before.point);
+        let is_behind = reached.revision < project.revision;
+        if is_behind || changes.other || changes.flag_ids.len() > MOST_PATCHED {
             return self.whole(project).await;
         }
         let found = self.store.listed(project.id, Some(&changes.flag_ids)).await?;
         Ok(State {
-            revision: changes.revision.max(project.revision),
+            point: reached,
             index: Arc::new(before.index.patched(&changes.flag_ids, found)),
         })
     }

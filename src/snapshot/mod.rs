@@ -2,8 +2,8 @@
 //!
 //! A [`ProjectSnapshot`] is never changed, only replaced by a newer one, so a
 //! reader holds a consistent state for as long as it likes and takes no lock.
-//! Snapshots follow the database by revision: after a change of its own a
-//! process patches at once, of others' changes it hears through `changes`.
+//! Snapshots follow the database by revision and history token: after a change of
+//! its own a process patches at once, of others' changes it hears through `changes`.
 //! With the database gone they stay as they are, and evaluation goes on.
 
 mod changes;
@@ -13,9 +13,13 @@ pub(crate) mod flights;
 mod followed;
 pub(crate) mod lists;
 pub(crate) mod people;
+mod poll;
+mod recent_points;
+mod refresh;
 mod stale;
 pub(crate) mod told;
 mod watched;
+mod window;
 
 use std::{
     collections::HashMap,
@@ -33,6 +37,7 @@ pub(crate) use compile::compiled;
 pub(crate) use feeds::Feed;
 use flights::Flights;
 use people::People;
+use recent_points::RecentPoints;
 pub use stale::StaleProjects;
 
 use crate::{
@@ -40,9 +45,10 @@ use crate::{
     engine::FlagSet,
     model::{
         error::{Code, Error, Result},
+        history_point::HistoryPoint,
         project::Project,
     },
-    store::{Store, changes::Changes},
+    store::Store,
 };
 
 /// One project as evaluation sees it, at one revision.
@@ -97,13 +103,24 @@ impl Held {
         self.by_token.retain(|_, id| *id != project_id);
         self.oldest.retain(|_, id| *id != project_id);
     }
+
+    /// Takes over what a project is found by, after that has changed.
+    fn renew(&mut self, project_id: i64) {
+        let Some(slot) = self.by_id.get(&project_id).map(Arc::clone) else { return };
+        self.by_token.retain(|_, id| *id != project_id);
+        self.oldest.clear();
+        self.add(slot);
+    }
 }
 
 /// A project's place: its newest state, the right to replace it, and what was written of it.
 #[derive(Debug)]
 struct Slot {
     state: ArcSwap<ProjectSnapshot>,
-    patching: Mutex<()>,
+    /// The right to replace the state, with the states before it.
+    patching: Mutex<RecentPoints>,
+    /// How often the project was rebuilt because its history was another one.
+    rebuilds: AtomicU64,
     feeds: feeds::Feeds,
     watchers: watched::Watchers,
 }
@@ -111,17 +128,20 @@ struct Slot {
 impl Slot {
     fn new(snapshot: Arc<ProjectSnapshot>) -> Arc<Self> {
         Arc::new(Self {
-            watchers: watched::Watchers::new(snapshot.project.revision),
+            watchers: watched::Watchers::new(snapshot.project.point()),
             state: ArcSwap::new(snapshot),
             patching: Mutex::default(),
+            rebuilds: AtomicU64::default(),
             feeds: feeds::Feeds::default(),
         })
     }
 
-    /// The revision that all of it has come to.
-    fn revision(&self) -> i64 {
-        let snapshot = self.state.load().project.revision;
-        self.watchers.ledger().map_or(snapshot, |ledger| ledger.revision().min(snapshot))
+    /// Returns the state that all of it has come to: that of the ledger where this one is behind,
+    /// or in another history.
+    fn reached(&self) -> HistoryPoint {
+        let snapshot = self.state.load().project.point();
+        let ledger = self.watchers.ledger().map(|ledger| ledger.point());
+        ledger.filter(|ledger| ledger.revision <= snapshot.revision).unwrap_or(snapshot)
     }
 }
 
@@ -286,85 +306,16 @@ impl Snapshots {
         }
     }
 
-    /// Brings a project to `revision` or beyond, and tells its watchers. Cheap when it is there
-    /// already.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` when the database is; what could not be read stays as it was.
-    pub async fn refresh(&self, project_id: i64, revision: i64) -> Result<()> {
-        let refreshed = self.refreshed(project_id, revision).await;
-        self.stale.note(project_id, &refreshed);
-        refreshed
+    /// Returns the state that all of a held project has come to.
+    fn reached(&self, project_id: i64) -> Option<HistoryPoint> {
+        self.held.load().by_id.get(&project_id).map(|slot| slot.reached())
     }
 
-    async fn refreshed(&self, project_id: i64, revision: i64) -> Result<()> {
-        // Somebody may have begun to read it before the change, so that is not the end of it.
-        self.get(project_id).await?;
-        let slot = self.slot(project_id)?;
-        let _patching = slot.patching.lock().await;
-        if slot.revision() >= revision {
-            // Whoever brought it here may have left before the last word.
-            slot.watchers.tell(slot.state.load().project.revision);
-            return Ok(());
-        }
-        let patched = self.patch(&slot, project_id, revision).await?;
-        // Evaluation is current by now, whatever becomes of what watchers are told.
-        let kept = self.keep_ledger(&slot, patched).await;
-        slot.watchers.tell(slot.state.load().project.revision);
-        kept
-    }
-
-    /// Brings the snapshot to a revision. Answers what changed and since when, where that was
-    /// enough to know.
-    async fn patch(
-        &self,
-        slot: &Slot,
-        project_id: i64,
-        revision: i64,
-    ) -> Result<Option<(i64, Changes)>> {
-        let before = slot.state.load_full();
-        let from = before.project.revision;
-        if from >= revision {
-            return Ok(None);
-        }
-        let store = self.store.following();
-        let changes = store.changes_since(project_id, from).await?;
-        let after = match changes.other {
-            true => match store.project(project_id).await? {
-                Some(project) => compile::whole(&store, project).await?,
-                None => return Ok(None),
-            },
-            false => compile::patched(&store, &before, &changes, revision).await?,
-        };
-        slot.state.store(Arc::new(after));
-        Ok(Some((from, changes)))
-    }
-
-    /// Goes back to what the database has, after it was put back to an earlier state.
-    async fn go_back(&self, project_id: i64) -> Result<()> {
-        let slot = self.slot(project_id)?;
-        let _patching = slot.patching.lock().await;
-        let Some(project) = self.store.project(project_id).await? else { return Ok(()) };
-        if project.revision >= slot.state.load().project.revision {
-            return Ok(());
-        }
-        let after = compile::whole(&self.store, project).await?;
-        let told = self.store.definitions_for_others(project_id).await?;
-        let revision = after.project.revision;
-        slot.state.store(Arc::new(after));
-        slot.feeds.forget();
-        if let (Some(ledger), Some(told)) = (slot.watchers.ledger(), told) {
-            ledger.replace(told).await?;
-        }
-        slot.watchers.tell(revision);
-        Ok(())
-    }
-
-    /// The revision each held project is at.
-    fn revisions(&self) -> HashMap<i64, i64> {
-        let held = self.held.load();
-        held.by_id.iter().map(|(id, slot)| (*id, slot.revision())).collect()
+    /// Returns the numbers of the held projects, in order.
+    fn held_ids(&self) -> Vec<i64> {
+        let mut ids: Vec<i64> = self.held.load().by_id.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     fn slot(&self, project_id: i64) -> Result<Arc<Slot>> {
@@ -384,6 +335,11 @@ impl Snapshots {
         let snapshot = Arc::new(compile::whole(&self.store, project).await?);
         self.reindex(|held| held.add(Slot::new(Arc::clone(&snapshot))));
         Ok(snapshot)
+    }
+
+    /// Forgets which projects are the oldest: an older one may have been restored.
+    fn forget_oldest(&self) {
+        self.reindex(|held| held.oldest.clear());
     }
 
     /// Forgets a project that is gone.

@@ -16,8 +16,8 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     model::{
-        definitions::Definitions,
         error::{Error, Result},
+        history_point::{HistoryPoint, WatchPosition},
     },
     sdk::feed::book::{Book, Changed, Event},
 };
@@ -29,14 +29,14 @@ const SMALL: usize = 1 << 20;
 /// The most overtaken events that are kept for those in the middle of one.
 const MOST_OVERTAKEN: usize = 16;
 
-/// How an edge writes an event of a revision, in pieces.
-pub(crate) type Write = fn(i64, &Event) -> Result<Vec<Bytes>>;
+/// How an edge writes an event that leads to a state, in pieces.
+pub(crate) type Write = fn(HistoryPoint, &Event) -> Result<Vec<Bytes>>;
 
 /// One event, as its readers share it.
 #[derive(Debug)]
 pub(crate) struct Told {
-    /// The project's revision after it.
-    pub(crate) revision: i64,
+    /// The project's state after it.
+    pub(crate) point: HistoryPoint,
     /// As the edge wrote it; gone when too many others came after it.
     pieces: ArcSwapOption<Vec<Bytes>>,
     /// Until it is written.
@@ -44,9 +44,9 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn new(revision: i64, event: Event) -> Self {
+    fn new(point: HistoryPoint, event: Event) -> Self {
         let event = tokio::sync::Mutex::new(Some(Arc::new(event)));
-        Self { revision, pieces: ArcSwapOption::empty(), event }
+        Self { point, pieces: ArcSwapOption::empty(), event }
     }
 
     /// A piece of it, `None` after the last; written when first asked for, elsewhere than in the
@@ -62,8 +62,8 @@ impl Told {
         let mut unwritten = self.event.lock().await;
         // It stays where it is until then: a reader may leave at any time, and others come after.
         if let Some(event) = unwritten.clone() {
-            let revision = self.revision;
-            let written = spawn_blocking(move || write(revision, &event)).await;
+            let point = self.point;
+            let written = spawn_blocking(move || write(point, &event)).await;
             let pieces = written.map_err(Error::internal).flatten()?;
             self.pieces.store(Some(Arc::new(pieces)));
             *unwritten = None;
@@ -113,15 +113,17 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The revision it is at.
-    pub(crate) fn revision(&self) -> i64 {
-        self.pages().book.revision()
+    /// Returns the state it is at.
+    pub(crate) fn point(&self) -> HistoryPoint {
+        self.pages().book.point()
     }
 
-    /// What whoever is at a revision is to be told now: what it missed, or a snapshot where that
-    /// is not known.
-    pub(crate) fn told(&self, from: Option<i64>) -> Result<Arc<Told>> {
-        self.pages().told(from)
+    /// Returns the event for a watcher at a position: what it missed, or a snapshot where that is
+    /// not known, or where the position is of another history.
+    pub(crate) fn told(&self, from: Option<WatchPosition>) -> Result<Arc<Told>> {
+        let mut pages = self.pages();
+        let from = from.filter(|position| pages.book.is_past(*position));
+        pages.told(from.map(|position| position.revision))
     }
 
     /// Takes over what changed. Whoever calls this sees to it that nobody else does meanwhile.
@@ -132,13 +134,9 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes over all anew, as [`Ledger::apply`] does; elsewhere than in the caller's task, as it
-    /// may be much.
-    pub(super) async fn replace(&self, definitions: Definitions) -> Result<()> {
-        let book = self.book();
-        let next = spawn_blocking(move || book.replaced(definitions)).await;
-        self.pages().turn_to(next.map_err(Error::internal).flatten()?);
-        Ok(())
+    /// Takes over a book that was made anew, as [`Ledger::apply`] does.
+    pub(super) fn replace(&self, book: Book) {
+        self.pages().turn_to(book);
     }
 
     /// As it is now: the next one is written while this is read.
@@ -157,7 +155,7 @@ impl Pages {
             (None, Some(_)) => return self.told(None),
             (None, None) => self.book.whole()?,
         };
-        let told = Arc::new(Told::new(self.book.revision(), event));
+        let told = Arc::new(Told::new(self.book.point(), event));
         self.told.insert(from, Arc::clone(&told));
         Ok(told)
     }
@@ -197,25 +195,32 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{error::Code, flag::FeatureFlag},
+        model::{error::Code, flag::FeatureFlag, history_point::HistoryToken},
         sdk::feed::{
             log::Log,
-            tests::{definitions, flag, on},
+            tests::{at, definitions, flag, on},
         },
     };
 
     /// At revision 3.
     fn ledger() -> Ledger {
-        Ledger::new(Book::new(definitions(Vec::new(), &[]), Log::new(0)).unwrap())
+        Ledger::new(Book::new(definitions(Vec::new(), &[]), Log::new(at(3))).unwrap())
     }
 
+    /// Takes a ledger to a revision, from wherever it is.
     fn step(ledger: &Ledger, revision: i64) {
-        ledger.apply(Changed { revision, ..Changed::default() }).unwrap();
+        let points = (ledger.point().revision + 1..=revision).map(at).collect();
+        ledger.apply(Changed { points, ..Changed::default() }).unwrap();
+    }
+
+    /// A watcher that says its revision alone.
+    fn from(revision: i64) -> Option<WatchPosition> {
+        Some(WatchPosition { revision, token: None })
     }
 
     /// Two pieces for every event.
-    fn write(revision: i64, _: &Event) -> Result<Vec<Bytes>> {
-        Ok([0, 1].map(|at| Bytes::from(format!("{revision}.{at}"))).into())
+    fn write(point: HistoryPoint, _: &Event) -> Result<Vec<Bytes>> {
+        Ok([0, 1].map(|at| Bytes::from(format!("{}.{at}", point.revision))).into())
     }
 
     #[tokio::test]
@@ -223,10 +228,13 @@ mod tests {
         let ledger = ledger();
         step(&ledger, 4);
         let told = |from| ledger.told(from).unwrap();
-        assert!(Arc::ptr_eq(&told(Some(3)), &told(Some(3))));
-        assert!(Arc::ptr_eq(&told(None), &told(Some(99))), "the future is told the whole");
-        assert!(!Arc::ptr_eq(&told(Some(3)), &told(None)));
-        let told = told(Some(3));
+        assert!(Arc::ptr_eq(&told(from(3)), &told(from(3))));
+        assert!(Arc::ptr_eq(&told(None), &told(from(99))), "the future is told the whole");
+        assert!(!Arc::ptr_eq(&told(from(3)), &told(None)));
+        assert!(Arc::ptr_eq(&told(from(3)), &told(Some(at(3).into()))), "the token is right");
+        let other = HistoryPoint::new(3, HistoryToken::from_stored(-3));
+        assert!(Arc::ptr_eq(&told(None), &told(Some(other.into()))), "another history");
+        let told = told(from(3));
         let pieces = futures::future::join_all((0..4).map(|at| told.piece(at, write))).await;
         let pieces: Vec<_> = pieces.into_iter().map(Result::unwrap).collect();
         assert_eq!(pieces, [Some("4.0".into()), Some("4.1".into()), None, None]);
@@ -273,29 +281,30 @@ mod tests {
         };
         let flags: Vec<_> = (0..20).map(large).collect();
         let all = definitions(flags.clone(), &[]);
-        let ledger = Ledger::new(Book::new(all, Log::new(0)).unwrap());
+        let ledger = Ledger::new(Book::new(all, Log::new(at(3))).unwrap());
         step(&ledger, 4);
         let flag_ids = flags.iter().map(|flag| flag.id).collect();
-        let changed = Changed { revision: 5, flags, flag_ids, ..Changed::default() };
+        let changed = Changed { points: vec![at(5)], flags, flag_ids, ..Changed::default() };
         ledger.apply(changed).unwrap();
         let told = |from| ledger.told(from).unwrap();
-        assert!(!Arc::ptr_eq(&told(Some(4)), &told(None)), "most are here");
+        assert!(!Arc::ptr_eq(&told(from(4)), &told(None)), "most are here");
         for past in 0..4 {
-            assert!(Arc::ptr_eq(&told(Some(past)), &told(None)), "{past}");
+            assert!(Arc::ptr_eq(&told(from(past)), &told(None)), "{past}");
         }
-        assert!(!Arc::ptr_eq(&told(Some(5)), &told(None)), "missed nothing, which is small");
+        assert!(!Arc::ptr_eq(&told(from(5)), &told(None)), "missed nothing, which is small");
         step(&ledger, 6);
-        assert!(!Arc::ptr_eq(&ledger.told(Some(5)).unwrap(), &ledger.told(None).unwrap()));
+        assert!(!Arc::ptr_eq(&ledger.told(from(5)).unwrap(), &ledger.told(None).unwrap()));
     }
 
     #[tokio::test]
     async fn an_earlier_state_comes_as_a_snapshot() {
         let ledger = ledger();
         step(&ledger, 9);
-        ledger.replace(definitions(Vec::new(), &[])).await.unwrap();
-        assert_eq!(ledger.revision(), 3);
-        for from in [1, 2, 9] {
-            assert!(Arc::ptr_eq(&ledger.told(Some(from)).unwrap(), &ledger.told(None).unwrap()));
+        ledger.replace(Book::new(definitions(Vec::new(), &[]), Log::new(at(3))).unwrap());
+        assert_eq!(ledger.point(), at(3));
+        for revision in [1, 2, 9] {
+            let told = ledger.told(from(revision)).unwrap();
+            assert!(Arc::ptr_eq(&told, &ledger.told(None).unwrap()));
         }
     }
 
@@ -305,8 +314,8 @@ mod tests {
         for revision in 4..1_000 {
             step(&ledger, revision);
         }
-        for from in 0..999 {
-            ledger.told(Some(from)).unwrap();
+        for revision in 0..999 {
+            ledger.told(from(revision)).unwrap();
         }
         assert!(ledger.pages().told.len() <= MOST_PASTS + 1);
     }

@@ -18,6 +18,7 @@ use crate::{
     model::{
         error::{Error, Result},
         guards,
+        history_point::{HistoryPoint, WatchPosition},
     },
     sdk::feed::{
         book::{Book, Changed},
@@ -34,17 +35,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Who follows a project.
 #[derive(Debug)]
 pub(super) struct Watchers {
-    /// The newest revision; sent after snapshot and ledger have come to it.
-    revision: watch::Sender<i64>,
+    /// The newest state; sent after snapshot and ledger have come to it.
+    newest: watch::Sender<HistoryPoint>,
     ledger: Mutex<Weak<Ledger>>,
     /// The right to make the ledger.
     opening: tokio::sync::Mutex<()>,
 }
 
 impl Watchers {
-    pub(super) fn new(revision: i64) -> Self {
-        let revision = watch::Sender::new(revision);
-        Self { revision, ledger: Mutex::default(), opening: tokio::sync::Mutex::default() }
+    pub(super) fn new(point: HistoryPoint) -> Self {
+        let newest = watch::Sender::new(point);
+        Self { newest, ledger: Mutex::default(), opening: tokio::sync::Mutex::default() }
     }
 
     /// What definitions are told from; `None` while nobody watches them.
@@ -58,21 +59,24 @@ impl Watchers {
     }
 
     /// Wakes everybody, unless they know.
-    pub(super) fn tell(&self, revision: i64) {
-        let is_news = |told: &mut i64| std::mem::replace(told, revision) != revision;
-        self.revision.send_if_modified(is_news);
+    pub(super) fn tell(&self, point: HistoryPoint) {
+        let is_news = |told: &mut HistoryPoint| std::mem::replace(told, point) != point;
+        self.newest.send_if_modified(is_news);
     }
 }
 
 impl Snapshots {
-    /// A project's newest revision, now and from now on. It ends when the project does.
+    /// A project's newest state, now and from now on. It ends when the project does.
     ///
     /// # Errors
     ///
     /// `NotFound` for a project that is not there, `Unavailable` when only the database knows.
-    pub(crate) async fn revisions_of(&self, project_id: i64) -> Result<watch::Receiver<i64>> {
+    pub(crate) async fn revisions_of(
+        &self,
+        project_id: i64,
+    ) -> Result<watch::Receiver<HistoryPoint>> {
         self.get(project_id).await?;
-        Ok(self.slot(project_id)?.watchers.revision.subscribe())
+        Ok(self.slot(project_id)?.watchers.newest.subscribe())
     }
 
     /// What watchers of a project's definitions are told. It moves on before the revision does
@@ -103,20 +107,21 @@ impl Snapshots {
         let ledger = Arc::new(Ledger::new(book(&self.store, project_id).await?));
         let _patching = slot.patching.lock().await;
         // Whoever finds it waits for what comes after the snapshot, so it is found no earlier.
-        self.bring(&ledger, slot, None).await?;
+        self.follow_snapshot(&ledger, slot, None).await?;
         slot.watchers.publish(&ledger);
         Ok(ledger)
     }
 
-    /// Comes to a revision that somebody knows from elsewhere, if the database is there.
+    /// Comes to a state that somebody knows from elsewhere, if the database has it.
     ///
     /// # Errors
     ///
     /// As [`Snapshots::ledger`].
-    pub(crate) async fn reach(&self, project_id: i64, revision: i64) -> Result<()> {
+    pub(crate) async fn reach(&self, project_id: i64, position: WatchPosition) -> Result<()> {
         // A look that others began may be older than what is known here; the next is not.
         for _ in 0..2 {
-            if self.slot(project_id)?.revision() >= revision {
+            let reached = self.slot(project_id)?.reached();
+            if position.is_at(reached) || position.revision < reached.revision {
                 return Ok(());
             }
             self.store.reachability().check()?;
@@ -127,55 +132,61 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Comes to the revision that the database has.
-    async fn look(&self, project_id: i64) -> Result<()> {
-        let project = self.store.project(project_id).await?.ok_or_else(Error::not_found)?;
-        self.refresh(project_id, project.revision).await
-    }
-
-    /// Brings the ledger, if there is one, to the snapshot's revision. `patched` is what the
-    /// snapshot just came by, and from which revision.
+    /// Brings the ledger, if there is one, to the snapshot's state. `patched` is what the
+    /// snapshot just came by, and from which state.
     pub(super) async fn keep_ledger(
         &self,
         slot: &Slot,
-        patched: Option<(i64, Changes)>,
+        patched: Option<(HistoryPoint, Changes)>,
     ) -> Result<()> {
         match slot.watchers.ledger() {
-            Some(ledger) => self.bring(&ledger, slot, patched).await,
+            Some(ledger) => self.follow_snapshot(&ledger, slot, patched).await,
             None => Ok(()),
         }
     }
 
-    async fn bring(
+    /// Makes the ledger, if there is one, anew from what the database has.
+    pub(super) async fn renew_ledger(&self, slot: &Slot) -> Result<()> {
+        if let Some(ledger) = slot.watchers.ledger() {
+            let project_id = slot.state.load().project.id;
+            ledger.replace(book(&self.store.following(), project_id).await?);
+        }
+        Ok(())
+    }
+
+    async fn follow_snapshot(
         &self,
         ledger: &Ledger,
         slot: &Slot,
-        patched: Option<(i64, Changes)>,
+        patched: Option<(HistoryPoint, Changes)>,
     ) -> Result<()> {
         let store = self.store.following();
         let project = slot.state.load().project.clone();
-        let at = ledger.revision();
-        if at >= project.revision {
+        let at = ledger.point();
+        if at == project.point() || at.revision > project.revision {
             return Ok(());
         }
         let changes = match patched {
-            Some((from, changes)) if from == at => changes,
+            Some((from, changes)) if from == at => Some(changes),
             _ => store.changes_since(project.id, at).await?,
         };
-        if changes.other {
-            let definitions = store.definitions_for_others(project.id).await?;
-            return ledger.replace(definitions.ok_or_else(Error::not_found)?).await;
-        }
+        let is_step = |changes: &Changes| {
+            !changes.other && changes.newest().is_some_and(|it| it.revision >= project.revision)
+        };
+        let Some(changes) = changes.filter(is_step) else {
+            ledger.replace(book(&store, project.id).await?);
+            return Ok(());
+        };
         let flags = store.flags_for_others(project.id, &changes.flag_ids).await?;
         let told: HashSet<i64> = flags.iter().map(|flag| flag.id).collect();
         let others = changes.flag_ids.iter().filter(|id| !told.contains(id)).copied();
         ledger.apply(Changed {
-            revision: changes.revision.max(project.revision),
             keys: keys(&store, project.id, others.collect()).await?,
             flags,
             flag_ids: changes.flag_ids,
             trees: store.cohort_trees(project.id, &changes.cohort_ids).await?,
             cohort_ids: changes.cohort_ids,
+            points: changes.points,
         })
     }
 }
@@ -192,12 +203,15 @@ async fn keys(store: &Store, project_id: i64, ids: Vec<i64>) -> Result<HashMap<i
 async fn book(store: &Store, project_id: i64) -> Result<Book> {
     let definitions = store.definitions_for_others(project_id).await?;
     let definitions = definitions.ok_or_else(Error::not_found)?;
-    let revision = definitions.project.revision;
-    let recent = store.recent_changes(project_id, revision, REVISIONS).await?;
+    let point = definitions.project.point();
+    let recent = store.recent_changes(project_id, point, REVISIONS).await?;
     let told: HashSet<i64> = definitions.flags.iter().map(|flag| flag.id).collect();
     let changed: HashSet<i64> = recent.iter().flat_map(|c| c.flag_ids.iter().copied()).collect();
     let keys = keys(store, project_id, changed.difference(&told).copied().collect()).await?;
-    let mut log = Log::new((revision - REVISIONS).max(0));
+    // What led to the first of them is not known.
+    let mut recent = recent.into_iter();
+    let floor = recent.next().and_then(|first| first.newest()).unwrap_or(point);
+    let mut log = Log::new(floor);
     for changes in recent {
         let gone = changes.flag_ids.iter().filter(|id| !told.contains(id));
         let gone = gone.map(|id| Some((*id, keys.get(id)?.clone())));
@@ -205,7 +219,7 @@ async fn book(store: &Store, project_id: i64) -> Result<Book> {
         // A flag whose row is gone can only be left out of a snapshot.
         let whole = changes.other || !changes.cohort_ids.is_empty() || gone.is_none();
         log.push(Step {
-            revision: changes.revision,
+            points: changes.points,
             whole,
             gone: gone.unwrap_or_default(),
             flag_ids: changes.flag_ids,

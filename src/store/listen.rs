@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::{Store, project_write::run};
 use crate::model::{
     error::{Error, Result},
+    history_point::{HistoryPoint, HistoryToken},
     json,
     people::PeopleChanged,
 };
@@ -39,8 +40,8 @@ pub(crate) enum Announcement {
     Revision {
         /// Which project.
         project_id: i64,
-        /// The revision it reached.
-        revision: i64,
+        /// The state it reached; `None` from a release that announces no token.
+        point: Option<HistoryPoint>,
     },
     /// A credential was made, changed or revoked: the one with this number, or any.
     Keys(Option<i64>),
@@ -56,7 +57,10 @@ pub(crate) enum Announcement {
 impl Announcement {
     fn payload(&self) -> String {
         match self {
-            Self::Revision { project_id, revision } => format!("revision {project_id} {revision}"),
+            Self::Revision { project_id, point: Some(HistoryPoint { revision, token }) } => {
+                format!("revision {project_id} {revision} {token}")
+            }
+            Self::Revision { project_id, point: None } => format!("revision {project_id} 0"),
             Self::Keys(None) => "keys".into(),
             Self::Keys(Some(id)) => format!("keys {id}"),
             Self::People { project_id, changed } => {
@@ -74,8 +78,13 @@ impl Announcement {
         match words.next()? {
             "keys" => Some(Self::Keys(words.next().and_then(|id| id.parse().ok()))),
             "revision" => {
-                let mut number = || words.next()?.parse().ok();
-                Some(Self::Revision { project_id: number()?, revision: number()? })
+                let project_id = words.next()?.parse().ok()?;
+                let (revision, token) = match words.next()?.split_once(' ') {
+                    Some((revision, token)) => (revision, HistoryToken::parse(token)),
+                    None => return Some(Self::Revision { project_id, point: None }),
+                };
+                let point = HistoryPoint::new(revision.parse().ok()?, token?);
+                Some(Self::Revision { project_id, point: Some(point) })
             }
             "people" => {
                 let project_id = words.next()?.parse().ok()?;
@@ -113,9 +122,9 @@ pub(crate) async fn announce_people(
 pub(super) async fn announce_revision(
     txn: &impl ConnectionTrait,
     project_id: i64,
-    revision: i64,
+    point: HistoryPoint,
 ) -> Result<()> {
-    announce(txn, Announcement::Revision { project_id, revision }).await
+    announce(txn, Announcement::Revision { project_id, point: Some(point) }).await
 }
 
 pub(super) async fn announce(txn: &impl ConnectionTrait, what: Announcement) -> Result<()> {
@@ -190,13 +199,17 @@ mod tests {
         for said in [
             Announcement::Keys(None),
             Announcement::Keys(Some(12)),
-            Announcement::Revision { project_id: 7, revision: 12 },
+            Announcement::Revision {
+                project_id: 7,
+                point: Some(HistoryPoint::new(12, HistoryToken::from_stored(-3))),
+            },
+            Announcement::Revision { project_id: 7, point: None },
             Announcement::People { project_id: 7, changed },
             Announcement::People { project_id: 8, changed: PeopleChanged::many() },
         ] {
             assert_eq!(Announcement::parse(&said.payload()), Some(said));
         }
-        for noise in ["", "revision", "revision x 1", "hello", "people x {}"] {
+        for noise in ["", "revision", "revision x 1", "revision 1 2 x", "hello", "people x {}"] {
             assert_eq!(Announcement::parse(noise), None, "{noise}");
         }
     }

@@ -10,6 +10,8 @@ pub(crate) mod activity;
 mod activity_redaction;
 mod among;
 pub(crate) mod audience;
+pub(crate) mod change_feed;
+mod change_log;
 pub(crate) mod changes;
 pub(crate) mod cohort_members;
 mod cohorts;

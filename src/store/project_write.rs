@@ -15,12 +15,12 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 
-use super::{
-    Store, Transaction, driver_failure,
-    entity::{change_log, project},
-    failure, projects,
+use super::{Store, Transaction, change_log, driver_failure, entity::project, failure, projects};
+use crate::model::{
+    error::Result,
+    history_point::{HistoryPoint, HistoryToken},
+    project::Project,
 };
-use crate::model::{error::Result, project::Project};
 
 /// Rows a statement; databases bound the number of values in one.
 pub(super) const ROWS: usize = 2_000;
@@ -58,6 +58,8 @@ pub(crate) struct ProjectWrite {
     pub(crate) project: Project,
     /// What changed, each once, and whether it is gone.
     changed: BTreeMap<(Kind, i64), bool>,
+    /// Whether feeds of definitions show any of it.
+    changes_definitions: bool,
     pub(super) flags_added: i64,
     pub(super) activity_added: i64,
 }
@@ -75,6 +77,7 @@ impl ProjectWrite {
             txn,
             project: projects::noun(row),
             changed: BTreeMap::new(),
+            changes_definitions: false,
             flags_added: 0,
             activity_added: 0,
         }))
@@ -83,6 +86,7 @@ impl ProjectWrite {
     /// Notes that evaluation must read an item anew, or forget it.
     pub(crate) fn touch(&mut self, kind: Kind, id: i64, deleted: bool) {
         self.changed.insert((kind, id), deleted);
+        self.changes_definitions = true;
     }
 
     /// The revision that the change leads to.
@@ -108,18 +112,24 @@ impl ProjectWrite {
             ..Default::default()
         };
         row.update(&self.txn).await.map_err(failure)?;
-        self.touch(Kind::Project, self.project.id, false);
+        self.changed.insert((Kind::Project, self.project.id), false);
+        self.changes_definitions |=
+            wanted.property_matching_version != self.project.property_matching_version;
         Ok(())
     }
 
-    /// Commits, and answers the project's new revision.
-    pub(crate) async fn commit(self, now: DateTime<Utc>) -> Result<i64> {
-        let revision = self.next_revision();
-        self.write_totals(revision).await?;
-        self.write_change_log(revision, now).await?;
-        super::listen::announce_revision(&self.txn, self.project.id, revision).await?;
+    /// Commits, and answers the project's new state.
+    pub(crate) async fn commit(mut self, now: DateTime<Utc>) -> Result<HistoryPoint> {
+        if self.changed.is_empty() {
+            // A revision that is not logged could not be told from one that was lost.
+            self.changed.insert((Kind::Project, self.project.id), false);
+        }
+        let point = HistoryPoint::new(self.next_revision(), HistoryToken::random());
+        self.write_totals(point).await?;
+        change_log::write(&self.txn, self.project.id, point, &self.changed, now).await?;
+        super::listen::announce_revision(&self.txn, self.project.id, point).await?;
         self.txn.commit().await.map_err(driver_failure)?;
-        Ok(revision)
+        Ok(point)
     }
 
     /// Commits what evaluation does not read, such as dashboards: the revision stays, and
@@ -129,10 +139,16 @@ impl ProjectWrite {
         self.txn.commit().await.map_err(driver_failure)
     }
 
-    async fn write_totals(&self, revision: i64) -> Result<()> {
+    async fn write_totals(&self, point: HistoryPoint) -> Result<()> {
         use project::Column;
-        project::Entity::update_many()
-            .col_expr(Column::Revision, Expr::value(revision))
+        let token = point.token.as_stored();
+        let mut update = project::Entity::update_many();
+        if self.changes_definitions {
+            update = update.col_expr(Column::DefinitionsToken, Expr::value(token));
+        }
+        update
+            .col_expr(Column::Revision, Expr::value(point.revision))
+            .col_expr(Column::HistoryToken, Expr::value(token))
             .col_expr(Column::FlagCount, Expr::col(Column::FlagCount).add(self.flags_added))
             .col_expr(
                 Column::ActivityCount,
@@ -143,25 +159,6 @@ impl ProjectWrite {
             .await
             .map(|_| ())
             .map_err(failure)
-    }
-
-    async fn write_change_log(&self, revision: i64, now: DateTime<Utc>) -> Result<()> {
-        let row = |((kind, id), deleted): (&(Kind, i64), &bool)| change_log::ActiveModel {
-            project_id: Set(self.project.id),
-            revision: Set(revision),
-            kind: Set(kind.as_str().to_owned()),
-            item_id: Set(id.to_string()),
-            deleted: Set(*deleted),
-            created_at: Set(now),
-        };
-        let rows: Vec<_> = self.changed.iter().map(row).collect();
-        for rows in rows.chunks(ROWS) {
-            change_log::Entity::insert_many(rows.to_vec())
-                .exec_without_returning(&self.txn)
-                .await
-                .map_err(failure)?;
-        }
-        Ok(())
     }
 }
 

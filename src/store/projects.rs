@@ -7,12 +7,12 @@ use sea_orm::{
 };
 
 use super::{
-    Store,
+    Store, change_log,
     entity::{organization, project},
     failure,
-    project_write::run,
+    project_write::{Kind, run},
 };
-use crate::model::{error::Result, project::Project};
+use crate::model::{error::Result, history_point::HistoryToken, project::Project};
 
 /// Any number will do, as long as every replica uses the same one.
 const BOOTSTRAP_LOCK: i64 = 0x0F1A_65B0;
@@ -66,17 +66,6 @@ impl Store {
     pub(crate) async fn project_by_token(&self, token: &str) -> Result<Option<Project>> {
         let found = project::Entity::find().filter(project::Column::ApiToken.eq(token));
         Ok(found.one(self.facts()).await.map_err(failure)?.map(noun))
-    }
-
-    /// Each project and the revision it is at: all that polling asks.
-    pub(crate) async fn revisions(&self) -> Result<Vec<(i64, i64)>> {
-        project::Entity::find()
-            .select_only()
-            .columns([project::Column::Id, project::Column::Revision])
-            .into_tuple()
-            .all(&self.probe)
-            .await
-            .map_err(failure)
     }
 
     /// Returns whether there is any project: the database is past its first start.
@@ -138,11 +127,16 @@ pub(crate) async fn insert(txn: &impl ConnectionTrait, new: Project) -> Result<P
         strict_writes: Set(new.strict_writes),
         created_at: Set(new.created_at),
         revision: Set(new.revision),
+        history_token: Set(new.history_token.as_stored()),
+        definitions_token: Set(new.definitions_token.as_stored()),
         flag_count: Set(new.flag_count),
         activity_count: Set(new.activity_count),
         ..Default::default()
     };
-    row.insert(txn).await.map(noun).map_err(failure)
+    let project = row.insert(txn).await.map(noun).map_err(failure)?;
+    let first = [((Kind::Project, project.id), false)].into();
+    change_log::write(txn, project.id, project.point(), &first, project.created_at).await?;
+    Ok(project)
 }
 
 pub(super) fn noun(row: project::Model) -> Project {
@@ -158,6 +152,8 @@ pub(super) fn noun(row: project::Model) -> Project {
         strict_writes: row.strict_writes,
         created_at: row.created_at,
         revision: row.revision,
+        history_token: HistoryToken::from_stored(row.history_token),
+        definitions_token: HistoryToken::from_stored(row.definitions_token),
         flag_count: row.flag_count,
         activity_count: row.activity_count,
     }

@@ -48,6 +48,7 @@ mod flag_fields;
 mod flag_life_rules;
 mod flag_lists;
 mod group_types;
+mod history;
 mod import;
 mod import_source;
 mod ingest_bounds;

@@ -27,6 +27,7 @@ use crate::model::{
     definitions::Definitions,
     error::{Error, Result},
     flag::FeatureFlag,
+    history_point::{HistoryPoint, WatchPosition},
 };
 
 /// What watchers are told, as JSON texts of the feed's parts.
@@ -41,8 +42,8 @@ pub(crate) enum Event {
     },
     /// What changed.
     Delta {
-        /// The revision since which.
-        from: i64,
+        /// The state since which.
+        from: HistoryPoint,
         /// Flags that are new or changed, sorted by key.
         upserted: Vec<Arc<str>>,
         /// Flags that left the feed, with the keys they had.
@@ -55,8 +56,8 @@ pub(crate) enum Event {
 /// What was read of a change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changed {
-    /// The revision that it led to.
-    pub(crate) revision: i64,
+    /// The state after each of its revisions, oldest first.
+    pub(crate) points: Vec<HistoryPoint>,
     /// The flags that it is about.
     pub(crate) flag_ids: Vec<i64>,
     /// Those of them that belong in the feed.
@@ -72,7 +73,7 @@ pub(crate) struct Changed {
 /// A project's feed, and what changed in it lately. A clone shares what does not change.
 #[derive(Clone, Debug)]
 pub(crate) struct Book {
-    revision: i64,
+    point: HistoryPoint,
     property_matching_version: i32,
     group_types: BTreeMap<i64, String>,
     trees: Arc<BTreeMap<i64, Value>>,
@@ -95,7 +96,7 @@ impl Book {
     /// The feed as it is, and what is known of the time before.
     pub(crate) fn new(definitions: Definitions, log: Log) -> Result<Self> {
         let mut book = Self {
-            revision: definitions.project.revision,
+            point: definitions.project.point(),
             property_matching_version: definitions.project.property_matching_version,
             group_types: definitions.group_types,
             trees: Arc::new(definitions.cohorts),
@@ -106,15 +107,21 @@ impl Book {
         Ok(book)
     }
 
-    /// The revision that it is at.
-    pub(crate) fn revision(&self) -> i64 {
-        self.revision
+    /// Returns the state that it is at.
+    pub(crate) fn point(&self) -> HistoryPoint {
+        self.point
+    }
+
+    /// Whether a watcher's position is of the book's history, as far as it says.
+    pub(crate) fn is_past(&self, position: WatchPosition) -> bool {
+        position.is_at(self.point) || self.log.is_past(position)
     }
 
     /// Takes over what changed.
     pub(crate) fn apply(&mut self, changed: Changed) -> Result<()> {
+        let point = changed.points.last().copied().unwrap_or(self.point);
         let mut step = Step {
-            revision: changed.revision,
+            points: changed.points,
             whole: self.refers_to(&changed.cohort_ids),
             ..Step::default()
         };
@@ -136,21 +143,9 @@ impl Book {
         }
         step.whole |= self.refers_to(&changed.cohort_ids);
         step.flag_ids = changed.flag_ids;
-        self.revision = changed.revision;
+        self.point = point;
         self.log.push(step);
         Ok(())
-    }
-
-    /// All anew, after something other than flags and cohorts changed, or the database went back
-    /// to an earlier revision.
-    pub(crate) fn replaced(&self, definitions: Definitions) -> Result<Self> {
-        let revision = definitions.project.revision;
-        if revision < self.revision {
-            return Self::new(definitions, Log::new(revision));
-        }
-        let mut log = self.log.clone();
-        log.push(Step { revision, whole: true, ..Step::default() });
-        Self::new(definitions, log)
     }
 
     /// How large the texts of its flags are together, in bytes.
@@ -174,9 +169,10 @@ impl Book {
 
     /// What changed after a revision; `None` where only the whole will do.
     pub(crate) fn since(&self, from: i64) -> Option<Event> {
-        if from > self.revision {
+        if from > self.point.revision {
             return None;
         }
+        let start = self.point_at(from)?;
         let Missed { flag_ids, mut gone } = self.log.since(from)?;
         let affected = self.with_readers(flag_ids.iter().copied());
         let upserted: Vec<&Entry> =
@@ -187,7 +183,12 @@ impl Book {
         let named = upserted.iter().flat_map(|entry| entry.cohorts.iter().copied());
         let referenced = cohorts::referenced(named, &self.trees).into_iter();
         let cohorts = referenced.map(|(id, tree)| (id, tree.clone())).collect();
-        Some(Event::Delta { from, upserted: texts(upserted), removed, cohorts })
+        Some(Event::Delta { from: start, upserted: texts(upserted), removed, cohorts })
+    }
+
+    fn point_at(&self, revision: i64) -> Option<HistoryPoint> {
+        let own = (revision == self.point.revision).then_some(self.point);
+        own.or_else(|| self.log.point_at(revision))
     }
 
     /// Writes new flags, and those among `affected` again that read others.

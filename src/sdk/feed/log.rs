@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::model::history_point::{HistoryPoint, WatchPosition};
+
 /// The most steps that are remembered, and the most flags in all of them.
 const MOST_STEPS: usize = 1_000;
 const MOST_FLAGS: usize = 20_000;
@@ -17,8 +19,8 @@ const MOST_FLAGS: usize = 20_000;
 /// What led to a revision, from the step before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// The revision.
-    pub(crate) revision: i64,
+    /// The state after each revision of the step, oldest first.
+    pub(crate) points: Vec<HistoryPoint>,
     /// Flags that are new, changed or gone.
     pub(crate) flag_ids: Vec<i64>,
     /// The keys that those which are gone had.
@@ -39,15 +41,15 @@ pub(crate) struct Missed {
 /// The newest steps, oldest first.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    /// Everything after this revision is known.
-    floor: i64,
+    /// Everything after this state is known.
+    floor: HistoryPoint,
     steps: VecDeque<Arc<Step>>,
     flags: usize,
 }
 
 impl Log {
     /// Knows nothing of what happened up to `floor`.
-    pub(crate) fn new(floor: i64) -> Self {
+    pub(crate) fn new(floor: HistoryPoint) -> Self {
         Self { floor, steps: VecDeque::new(), flags: 0 }
     }
 
@@ -57,7 +59,7 @@ impl Log {
         self.steps.push_back(Arc::new(step));
         while self.steps.len() > MOST_STEPS || self.flags > MOST_FLAGS {
             let Some(oldest) = self.steps.pop_front() else { return };
-            self.floor = oldest.revision;
+            self.floor = oldest.newest().unwrap_or(self.floor);
             self.flags -= oldest.flag_ids.len();
         }
     }
@@ -65,11 +67,11 @@ impl Log {
     /// What happened after `from`; `None` where that is not known any more, or took more than
     /// flags.
     pub(crate) fn since(&self, from: i64) -> Option<Missed> {
-        if from < self.floor {
+        if from < self.floor.revision {
             return None;
         }
         let mut missed = Missed::default();
-        for step in self.steps.iter().filter(|step| step.revision > from) {
+        for step in self.steps.iter().filter(|step| step.revision() > from) {
             if step.whole {
                 return None;
             }
@@ -78,14 +80,39 @@ impl Log {
         }
         Some(missed)
     }
+
+    /// Returns the state after a revision; `None` where it is not known.
+    pub(crate) fn point_at(&self, revision: i64) -> Option<HistoryPoint> {
+        let place = self.steps.partition_point(|step| step.revision() < revision);
+        let step = self.steps.get(place).into_iter().flat_map(|step| &step.points);
+        let mut known = step.chain([&self.floor]);
+        known.find(|point| point.revision == revision).copied()
+    }
+
+    /// Whether a position is of this history, as far as it says.
+    pub(crate) fn is_past(&self, position: WatchPosition) -> bool {
+        position.token.is_none()
+            || self.point_at(position.revision).is_some_and(|point| position.is_at(point))
+    }
+}
+
+impl Step {
+    fn newest(&self) -> Option<HistoryPoint> {
+        self.points.last().copied()
+    }
+
+    fn revision(&self) -> i64 {
+        self.newest().unwrap_or_default().revision
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{model::history_point::HistoryToken, sdk::feed::tests::at};
 
     fn step(revision: i64, flag_ids: &[i64]) -> Step {
-        Step { revision, flag_ids: flag_ids.into(), ..Step::default() }
+        Step { points: vec![at(revision)], flag_ids: flag_ids.into(), ..Step::default() }
     }
 
     fn ids(log: &Log, from: i64) -> Option<Vec<i64>> {
@@ -94,9 +121,9 @@ mod tests {
 
     #[test]
     fn what_was_missed_is_told_once_and_only_if_it_is_known() {
-        let mut log = Log::new(4);
+        let mut log = Log::new(at(4));
         log.push(step(5, &[1]));
-        log.push(step(8, &[2, 1]));
+        log.push(Step { points: (6..9).map(at).collect(), ..step(8, &[2, 1]) });
         let cases = [(3, None), (4, Some(vec![1, 2])), (5, Some(vec![1, 2])), (8, Some(vec![]))];
         for (from, expected) in cases {
             assert_eq!(ids(&log, from), expected, "{from}");
@@ -108,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_last_key_of_a_flag_that_went_is_told() {
-        let mut log = Log::new(0);
+        let mut log = Log::new(at(0));
         for (revision, key) in [(1, "old"), (3, "new")] {
             log.push(Step { gone: vec![(7, key.into())], ..step(revision, &[7]) });
         }
@@ -116,8 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn a_position_of_another_history_is_no_past() {
+        let mut log = Log::new(at(4));
+        log.push(step(5, &[1]));
+        log.push(Step { points: (6..9).map(at).collect(), ..step(8, &[2]) });
+        for revision in 4..9 {
+            assert_eq!(log.point_at(revision), Some(at(revision)));
+            assert!(log.is_past(at(revision).into()), "{revision}");
+            let token = Some(HistoryToken::from_stored(-1));
+            assert!(!log.is_past(WatchPosition { revision, token }), "{revision}");
+            assert!(log.is_past(WatchPosition { revision, token: None }), "it says no token");
+        }
+        for unknown in [3, 9] {
+            assert!(!log.is_past(at(unknown).into()), "{unknown}");
+        }
+    }
+
+    #[test]
     fn the_oldest_steps_make_room() {
-        let mut log = Log::new(0);
+        let mut log = Log::new(at(0));
         for revision in 1..=1_500 {
             log.push(step(revision, &[revision]));
         }

@@ -2,7 +2,15 @@ use chrono::DateTime;
 use serde_json::json;
 
 use super::*;
-use crate::model::project::Project;
+use crate::model::{
+    history_point::{HistoryPoint, HistoryToken},
+    project::Project,
+};
+
+/// A state of the one history that these tests know.
+pub(crate) fn at(revision: i64) -> HistoryPoint {
+    HistoryPoint::new(revision, HistoryToken::from_stored(revision))
+}
 
 pub(crate) fn flag(id: i64, key: &str, filters: Value) -> FeatureFlag {
     let fresh = FeatureFlag::fresh(1, key.into(), DateTime::UNIX_EPOCH);
@@ -22,6 +30,8 @@ fn project() -> Project {
         strict_writes: false,
         created_at: DateTime::UNIX_EPOCH,
         revision: 3,
+        history_token: at(3).token,
+        definitions_token: at(3).token,
         flag_count: 0,
         activity_count: 0,
     }

@@ -106,8 +106,7 @@ impl People {
     /// Forgets what was read of these people and groups, and what is being read of them now.
     pub(crate) fn forget(&self, project_id: i64, changed: &PeopleChanged) {
         if changed.is_many() {
-            self.people.forget_project(project_id);
-            self.groups.forget_project(project_id);
+            self.forget_project(project_id);
         }
         for id in changed.distinct_ids() {
             self.people.forget(project_id, id.to_owned());
@@ -115,6 +114,12 @@ impl People {
         for (index, key) in changed.groups() {
             self.groups.forget(project_id, (index, key.to_owned()));
         }
+    }
+
+    /// Forgets everyone of a project.
+    pub(crate) fn forget_project(&self, project_id: i64) {
+        self.people.forget_project(project_id);
+        self.groups.forget_project(project_id);
     }
 
     /// What is stored of these people and groups. Does not fail: whoever could not be read in

@@ -24,6 +24,11 @@ pub struct Model {
     pub deleted: bool,
     /// When the row was made.
     pub created_at: DateTimeUtc,
+    /// The token of the revision; `None` in rows from before there were tokens.
+    pub history_token: Option<i64>,
+    /// On PostgreSQL the number of the writing transaction, by default; set on one row of each
+    /// revision. Empty on SQLite, where rows are in the order of their commits.
+    pub transaction_id: Option<i64>,
 }
 
 /// No joins start here.

@@ -32,6 +32,10 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// Raised by every change that evaluation can see; 0 before the first.
     pub revision: i64,
+    /// Random, new with each revision: tells apart two histories that reached the same revision.
+    pub history_token: i64,
+    /// The token of the newest revision that changed what feeds show.
+    pub definitions_token: i64,
     /// Flags that are not deleted.
     pub flag_count: i64,
     /// Activity rows of scope `FeatureFlag`.

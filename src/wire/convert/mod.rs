@@ -38,5 +38,5 @@ pub use test_evaluation::{test_body, tested};
 pub use values::{instant, object_from_struct, timestamp, to_wire as value};
 pub use version::{version, version_summary};
 pub use warning::warnings;
-pub(crate) use watch::written;
 pub use watch::{WatchEvent, watched};
+pub(crate) use watch::{watch_position, written};

@@ -50,6 +50,14 @@ impl Service {
         txn
     }
 
+    /// A transaction that has run statements and is still open.
+    pub(crate) async fn begun(&self, statements: &str) -> DatabaseTransaction {
+        let connection = Database::connect(&self.database_url).await.unwrap();
+        let txn = connection.begin().await.unwrap();
+        txn.execute_unprepared(statements).await.unwrap();
+        txn
+    }
+
     /// The first column of the first row, as text.
     pub(crate) async fn stored(&self, query: &str) -> Option<String> {
         let connection = Database::connect(&self.database_url).await.unwrap();

@@ -27,6 +27,8 @@ pub(crate) struct Watcher {
     coming: Vec<FeatureFlagDefinition>,
     /// The revision of the last event that was complete.
     pub(crate) revision: i64,
+    /// The token that came with it.
+    pub(crate) history_token: String,
     /// A letter for each message so far: `s`napshot, `d`elta, `n`otice, `h`eartbeat, s`t`op.
     pub(crate) heard: String,
 }
@@ -43,9 +45,24 @@ impl Service {
         project_id: &str,
         from_revision: Option<i64>,
     ) -> Result<Watcher, Status> {
-        let request = WatchFlagsRequest { project_id: project_id.into(), from_revision };
+        let request = WatchFlagsRequest {
+            project_id: project_id.into(),
+            from_revision,
+            ..Default::default()
+        };
         let answer = self.evaluation_as(Some(key)).watch_flags(request).await?;
         Ok(Watcher::new(answer.into_inner()))
+    }
+
+    /// Watches project 1 from the state that a watcher has.
+    pub(crate) async fn resume(&self, key: &str, left: &Watcher) -> Watcher {
+        let request = WatchFlagsRequest {
+            from_revision: Some(left.revision),
+            history_token: Some(left.history_token.clone()),
+            ..Default::default()
+        };
+        let answer = self.evaluation_as(Some(key)).watch_flags(request).await.unwrap();
+        Watcher::new(answer.into_inner())
     }
 
     /// What a watcher's copy should come to.
@@ -73,6 +90,7 @@ impl Watcher {
             flags: BTreeMap::new(),
             coming: Vec::new(),
             revision: 0,
+            history_token: String::new(),
             heard: String::new(),
         }
     }
@@ -91,14 +109,20 @@ impl Watcher {
 
     /// Takes over the next message.
     pub(crate) async fn hear(&mut self) -> Event {
-        let message = self.next().await.unwrap();
+        self.try_hear().await.unwrap()
+    }
+
+    /// As [`Self::hear`], with the status at the end.
+    pub(crate) async fn try_hear(&mut self) -> Result<Event, Status> {
+        let message = self.next().await?;
         assert!(message.revision >= self.revision, "{} after {}", message.revision, self.revision);
         let event = message.event.unwrap();
         let complete = self.take(event.clone());
         if complete {
             self.revision = message.revision;
+            self.history_token = message.history_token;
         }
-        event
+        Ok(event)
     }
 
     /// Whether the event is complete.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::sdk::feed::{
     Form,
-    tests::{definitions, flag, member, on, plan, reads},
+    tests::{at, definitions, flag, member, on, plan, reads},
     write,
 };
 
@@ -94,7 +94,7 @@ proptest! {
         )
     ) {
         let (mut flags, mut cohorts) = (BTreeMap::new(), BTreeMap::new());
-        let mut book = Book::new(of(&flags, &cohorts), Log::new(3)).unwrap();
+        let mut book = Book::new(of(&flags, &cohorts), Log::new(at(3))).unwrap();
         let mut copies = vec![(3, Copy::default())];
         for (revision, (shapes, cohort)) in (4..).zip(steps) {
             let ids: BTreeSet<i64> = shapes.iter().map(|(id, _)| *id).collect();
@@ -109,7 +109,7 @@ proptest! {
                 cohorts.extend(tree.map(|leaf| (id, json!({"type": "AND", "values": [leaf]}))));
             }
             let changed = Changed {
-                revision,
+                points: vec![at(revision)],
                 flags: ids.iter().filter_map(|id| flags.get(id).cloned()).collect(),
                 keys: ids.iter().map(|id| (*id, "gone".to_owned())).collect(),
                 flag_ids: ids.into_iter().collect(),
@@ -138,7 +138,7 @@ type Moment = (BTreeMap<i64, FeatureFlag>, BTreeMap<i64, Value>);
 
 /// The feed of a moment as a snapshot.
 fn whole(moment: &Moment) -> Event {
-    Book::new(of(&moment.0, &moment.1), Log::new(3)).unwrap().whole().unwrap()
+    Book::new(of(&moment.0, &moment.1), Log::new(at(3))).unwrap().whole().unwrap()
 }
 
 proptest! {
@@ -171,10 +171,10 @@ proptest! {
         }
         let last = moments.len() - 1;
         let (mut read, mut revision) = (0, 3);
-        let mut books = vec![Book::new(of(&moments[0].0, &moments[0].1), Log::new(3)).unwrap()];
-        for (at, (shapes, cohort, (ahead, further))) in (1..).zip(&steps) {
+        let mut books = vec![Book::new(of(&moments[0].0, &moments[0].1), Log::new(at(3))).unwrap()];
+        for (moment, (shapes, cohort, (ahead, further))) in (1..).zip(&steps) {
             // Flags are read before trees, and both before those of the next step.
-            let flags_at = (at + ahead).max(read).min(last);
+            let flags_at = (moment + ahead).max(read).min(last);
             read = (flags_at + further).min(last);
             revision += 1;
             let flags = &moments[flags_at].0;
@@ -182,7 +182,7 @@ proptest! {
             let tree = |id: &i64| Some((*id, moments[read].1.get(id)?.clone()));
             let mut book = books[books.len() - 1].clone();
             book.apply(Changed {
-                revision,
+                points: vec![at(revision)],
                 flags: ids.iter().filter_map(|id| flags.get(id).cloned()).collect(),
                 keys: ids.iter().map(|id| (*id, "gone".to_owned())).collect(),
                 flag_ids: ids.into_iter().collect(),
@@ -195,16 +195,16 @@ proptest! {
         let feed: Value = serde_json::from_slice(&written).unwrap();
         prop_assert_eq!(&assembled(&books[last]), &feed);
         for (from, moment) in (3..).zip(&moments) {
-            for book in books.iter().filter(|book| book.revision() >= from) {
+            for book in books.iter().filter(|book| book.point().revision >= from) {
                 let mut copy = Copy::default();
                 copy.take(whole(moment));
                 // At its revision already, it is told nothing.
-                if book.revision() > from {
+                if book.point().revision > from {
                     copy.take(book.since(from).unwrap_or_else(|| book.whole().unwrap()));
                 }
                 let end = &books[last];
-                if end.revision() > book.revision() {
-                    let missed = end.since(book.revision());
+                if end.point().revision > book.point().revision {
+                    let missed = end.since(book.point().revision);
                     copy.take(missed.unwrap_or_else(|| end.whole().unwrap()));
                 }
                 copy.holds(&feed);
@@ -216,10 +216,11 @@ proptest! {
 #[test]
 fn a_flag_found_gone_too_early_is_told_again_with_its_own_step() {
     let one = || vec![flag(1, "a", on(json!([])))];
-    let mut book = Book::new(definitions(one(), &[]), Log::new(3)).unwrap();
+    let mut book = Book::new(definitions(one(), &[]), Log::new(at(3))).unwrap();
     for revision in [4, 5] {
         let keys = HashMap::from([(1, "later".to_owned())]);
-        let changed = Changed { revision, flag_ids: vec![1], keys, ..Changed::default() };
+        let changed =
+            Changed { points: vec![at(revision)], flag_ids: vec![1], keys, ..Changed::default() };
         book.apply(changed).unwrap();
     }
     let removed = |from| match book.since(from) {
@@ -227,26 +228,16 @@ fn a_flag_found_gone_too_early_is_told_again_with_its_own_step() {
         other => panic!("not known: {other:?}"),
     };
     assert_eq!(removed(4), [(1, "later".to_owned())]);
-    book.apply(Changed { revision: 6, flag_ids: vec![2], ..Changed::default() }).unwrap();
+    book.apply(Changed { points: vec![at(6)], flag_ids: vec![2], ..Changed::default() }).unwrap();
     assert_eq!(book.since(5), None, "nobody knows what it was called");
 }
 
 #[test]
 fn nothing_is_known_of_the_future_nor_of_what_was_forgotten() {
-    let book = Book::new(definitions(vec![flag(1, "a", on(json!([])))], &[]), Log::new(2)).unwrap();
-    assert_eq!(book.revision(), 3);
+    let book =
+        Book::new(definitions(vec![flag(1, "a", on(json!([])))], &[]), Log::new(at(2))).unwrap();
+    assert_eq!(book.point().revision, 3);
     for (from, known) in [(1, false), (2, true), (3, true), (4, false)] {
         assert_eq!(book.since(from).is_some(), known, "{from}");
     }
-}
-
-#[test]
-fn after_another_setting_only_the_whole_will_do() {
-    let flags = || vec![flag(1, "a", on(json!([])))];
-    let mut book = Book::new(definitions(flags(), &[]), Log::new(3)).unwrap();
-    let mut strict = definitions(flags(), &[]);
-    (strict.project.property_matching_version, strict.project.revision) = (2, 4);
-    book = book.replaced(strict).unwrap();
-    assert_eq!((book.revision(), book.since(3)), (4, None));
-    assert_eq!(assembled(&book)["property_matching_version"], 2);
 }
