@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Operations whose bodies come later answer UNIMPLEMENTED.
         .generate_default_stubs(true)
+        .codec_path("crate::wire::codec::Codec")
         .btree_map(".")
         // The contract's comments are for its readers in every language; rustdoc would
         // take their angle brackets and indexes for markup.

@@ -21,6 +21,7 @@ pub const BOOTSTRAP_PROJECT_TOKEN: &str = "FLAGSTAFF_BOOTSTRAP_PROJECT_TOKEN";
 pub const BOOTSTRAP_PROJECT_SECRET: &str = "FLAGSTAFF_BOOTSTRAP_PROJECT_SECRET";
 /// The variable that chooses the admin's personal key.
 pub const BOOTSTRAP_PERSONAL_API_KEY: &str = "FLAGSTAFF_BOOTSTRAP_PERSONAL_API_KEY";
+const BODY_MEMORY_BYTES: usize = 384 * 1024 * 1024;
 
 /// Where the data is; every command takes it.
 #[derive(Args, Clone, Debug)]
@@ -127,13 +128,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// A switch.
+/// What limits on rates do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    /// On.
+pub enum RateLimitMode {
+    /// Calls beyond a limit are refused.
     On,
-    /// Off.
+    /// There are no limits.
     Off,
+    /// Calls beyond a limit are counted, and answered.
+    Count,
 }
 
 /// What `serve` is told.
@@ -152,9 +155,22 @@ pub struct ServeSettings {
     /// database where none is given
     #[arg(long, env = "FLAGSTAFF_ENCRYPTION_KEYS", value_delimiter = ',', hide_env_values = true)]
     pub encryption_keys: Vec<EncryptionKey>,
-    /// Whether the documented rate limits are enforced, by each replica for itself
+    /// Whether limits on rates are enforced, by each replica for itself; `count` only counts how
+    /// often they are exceeded
     #[arg(long, env = "FLAGSTAFF_RATE_LIMITS", default_value = "on")]
-    pub rate_limits: Switch,
+    pub rate_limits: RateLimitMode,
+    /// Evaluations a second and token, each subject of a batch counted; 0 is no limit
+    #[arg(long, env = "FLAGSTAFF_EVALUATION_RATE", default_value_t = 0)]
+    pub evaluation_rate: u32,
+    /// Events a second and token; 0 is no limit
+    #[arg(long, env = "FLAGSTAFF_INGESTION_RATE", default_value_t = 0)]
+    pub ingestion_rate: u32,
+    /// Requests a second and address; 0 is no limit
+    #[arg(long, env = "FLAGSTAFF_ADDRESS_RATE", default_value_t = 0)]
+    pub address_rate: u32,
+    /// How long requests may wait for a processor before some are refused with 503; 0 refuses none
+    #[arg(long, env = "FLAGSTAFF_MAX_QUEUE_DELAY", default_value = "100ms", value_parser = humantime::parse_duration)]
+    pub max_queue_delay: Duration,
     /// Networks (CIDR) of proxies whose `X-Forwarded-*` headers tell the client's address (for
     /// traces) and how it reached the service (for links in lists)
     #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',')]
@@ -162,6 +178,29 @@ pub struct ServeSettings {
     /// The largest request body in bytes [default: 20 MiB for ingestion, 1 MiB elsewhere]
     #[arg(long, env = "FLAGSTAFF_MAX_BODY_BYTES")]
     pub max_body_bytes: Option<usize>,
+    /// The memory in bytes that all request bodies in flight may take, as sent, unpacked and
+    /// parsed together; one request may take half of it
+    #[arg(long, env = "FLAGSTAFF_BODY_MEMORY_BYTES", default_value_t = BODY_MEMORY_BYTES)]
+    pub body_memory_bytes: usize,
+    /// The most connections at a time [default: what the limit on file descriptors allows]
+    #[arg(long, env = "FLAGSTAFF_MAX_CONNECTIONS", value_parser = at_least_one)]
+    pub max_connections: Option<usize>,
+    /// The most connections of one address at a time; 0 is no limit. Proxies that are trusted have
+    /// none
+    #[arg(long, env = "FLAGSTAFF_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 0)]
+    pub max_connections_per_address: usize,
+    /// How long a new connection may take for its TLS handshake, and then until its first request
+    #[arg(long, env = "FLAGSTAFF_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub handshake_timeout: Duration,
+    /// How long nothing may happen on a connection of HTTP/1.1 between requests or within one
+    #[arg(long, env = "FLAGSTAFF_IDLE_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub idle_timeout: Duration,
+    /// How long a reader on HTTP/2 may take nothing of an answer that waits for it
+    #[arg(long, env = "FLAGSTAFF_WRITE_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub write_timeout: Duration,
+    /// How long a request body may take to arrive; of a stream, its next message
+    #[arg(long, env = "FLAGSTAFF_BODY_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub body_timeout: Duration,
     /// How often usage is searched for views and interactions that other replicas ingested
     #[arg(long, env = "FLAGSTAFF_ENRICHMENT_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
     pub enrichment_interval: Duration,
@@ -320,6 +359,14 @@ impl EncryptionKey {
 impl std::fmt::Debug for EncryptionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("EncryptionKey(***)")
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a whole number".into()),
     }
 }
 

@@ -24,6 +24,7 @@ pub mod config;
 pub mod encryption;
 pub mod engine;
 pub mod grpc;
+pub mod limits;
 pub mod model;
 pub mod rest;
 mod sdk;

@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri, header::AUTHORIZATION};
 use super::Authenticator;
 use crate::model::{
     caller::Caller,
-    error::{Error, Result},
+    error::{Code, Error, Result},
 };
 
 /// Who is behind a request, or why that could not be told. Nobody, where no credential was sent.
@@ -25,7 +25,32 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// An identity that was not looked up, for this reason.
+    #[must_use]
+    pub fn refused(error: Error) -> Self {
+        Self(Some(Err(error)))
+    }
+
+    /// Whether a credential was sent that does not hold.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(&self.0, Some(Err(error)) if error.code == Code::Unauthenticated)
+    }
+}
+
 impl Authenticator {
+    /// Whether the credential of a request is one that was read lately, or there is none. Cheap: it
+    /// asks nobody.
+    #[must_use]
+    pub fn knows(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        match (bearer(headers), query_key(uri)) {
+            (Some(token), _) => self.is_known(token),
+            (None, Some(token)) => self.is_known(&token),
+            (None, None) => true,
+        }
+    }
+
     /// Who is behind a request with these headers, sent to this place.
     pub async fn identify(&self, headers: &HeaderMap, uri: &Uri) -> Identity {
         let caller = match (bearer(headers), query_key(uri)) {

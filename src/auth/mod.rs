@@ -120,6 +120,17 @@ impl Authenticator {
         }
     }
 
+    /// Whether this credential was read lately, or is public.
+    fn is_known(&self, token: &str) -> bool {
+        match TokenKind::of(token) {
+            Some(TokenKind::Project) => true,
+            Some(TokenKind::Personal | TokenKind::ProjectSecret) => {
+                self.known.get(&secret::digest(token), Instant::now()).is_some()
+            }
+            None => false,
+        }
+    }
+
     async fn project(&self, token: &str) -> Result<Caller> {
         let unknown = || Error::authentication_failed("Invalid project token.");
         let snapshot = self.snapshots.of_token(token).await?.ok_or_else(unknown)?;

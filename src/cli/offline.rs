@@ -23,6 +23,7 @@ use super::{Failure, terminal::json_line};
 use crate::{
     clock::Clock,
     engine::{Audience, FlagSet, RequestRuntime, Selection, Subject, evaluate},
+    limits::MemoryBudget,
     model::json::{self, Limits},
     sdk::{
         answer::{self, Answer, Stamp},
@@ -168,7 +169,9 @@ fn evaluated(
     now: DateTime<Utc>,
     output: &mut impl Write,
 ) -> io::Result<Result<(), String>> {
-    let request = match object(Packing::default(), body, usize::MAX) {
+    // Lines come from whoever runs the command, so that nothing bounds them.
+    let mut memory = MemoryBudget::new(usize::MAX).reservation();
+    let request = match object(Packing::default(), body, usize::MAX, &mut memory) {
         Ok(fields) => FlagsRequest::of(fields),
         Err(error) => return Ok(Err(error.to_string())),
     };

@@ -17,7 +17,6 @@ use tonic::{
     codec::{CompressionEncoding, EnabledCompressionEncodings},
     server::NamedService,
 };
-use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
 use super::{Grpc, Limits, evaluation};
@@ -25,6 +24,7 @@ use crate::{
     auth::Identity,
     service::Services,
     wire::{
+        codec::Codec,
         v1::{BatchEvaluateFlagsRequest, EvaluateFlagRequest, EvaluateFlagsRequest},
         written::Written,
     },
@@ -32,14 +32,13 @@ use crate::{
 
 const EVALUATE_FLAG: &str = "/flagstaff.v1.EvaluationService/EvaluateFlag";
 const EVALUATE_FLAGS: &str = "/flagstaff.v1.EvaluationService/EvaluateFlags";
-const BATCH: &str = "/flagstaff.v1.EvaluationService/BatchEvaluateFlags";
+pub(super) const BATCH: &str = "/flagstaff.v1.EvaluationService/BatchEvaluateFlags";
 
 /// Answers these calls. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Calls {
     grpc: Arc<Grpc>,
-    /// The largest request message, in bytes.
-    message_bytes: usize,
+    limits: Limits,
 }
 
 /// One of the calls.
@@ -70,7 +69,7 @@ impl Calls {
     /// Answers by these use-cases.
     #[must_use]
     pub fn new(services: Services, limits: Limits) -> Self {
-        Self { grpc: Arc::new(Grpc(services)), message_bytes: limits.message_bytes }
+        Self { grpc: Arc::new(Grpc(services)), limits }
     }
 
     /// Answers one call of this caller.
@@ -83,21 +82,21 @@ impl Calls {
         let grpc = Arc::clone(&self.grpc);
         match call {
             Call::One => {
-                let mut server = self.server::<EvaluateFlagRequest>();
+                let mut server = self.server::<EvaluateFlagRequest>(EVALUATE_FLAG);
                 let call = service_fn(move |asked| {
                     evaluation::flag(Arc::clone(&grpc), identity.clone(), asked)
                 });
                 Box::pin(async move { server.unary(call, request).await })
             }
             Call::All => {
-                let mut server = self.server::<EvaluateFlagsRequest>();
+                let mut server = self.server::<EvaluateFlagsRequest>(EVALUATE_FLAGS);
                 let call = service_fn(move |asked| {
                     evaluation::flags(Arc::clone(&grpc), identity.clone(), asked)
                 });
                 Box::pin(async move { server.unary(call, request).await })
             }
             Call::Batch => {
-                let mut server = self.server::<BatchEvaluateFlagsRequest>();
+                let mut server = self.server::<BatchEvaluateFlagsRequest>(BATCH);
                 let call = service_fn(move |asked| {
                     evaluation::batch(Arc::clone(&grpc), identity.clone(), asked)
                 });
@@ -106,16 +105,16 @@ impl Calls {
         }
     }
 
-    fn server<R>(&self) -> tonic::server::Grpc<ProstCodec<Written, R>>
+    fn server<R>(&self, path: &str) -> tonic::server::Grpc<Codec<Written, R>>
     where
         R: Message + Default + 'static,
     {
         let mut encodings = EnabledCompressionEncodings::default();
         encodings.enable(CompressionEncoding::Gzip);
         encodings.enable(CompressionEncoding::Zstd);
-        tonic::server::Grpc::new(ProstCodec::default())
+        tonic::server::Grpc::new(Codec::default())
             .apply_compression_config(encodings, encodings)
-            .apply_max_message_size_config(Some(self.message_bytes), None)
+            .apply_max_message_size_config(Some(self.limits.of(path)), None)
     }
 }
 

@@ -113,8 +113,10 @@ pub(super) async fn batch(
         only_sent_properties: request.only_use_override_person_properties,
         ..scene(request.evaluation_contexts, request.evaluation_runtime, implied)
     };
-    let subjects = request.subjects.into_iter().map(asked).collect::<Result<_>>()?;
+    let subjects: Vec<_> = request.subjects.into_iter().map(asked).collect::<Result<_>>()?;
+    let more = subjects.len().saturating_sub(1);
     let batch = services.batch(snapshot, subjects, scene)?;
+    services.charge_evaluations(&caller, more);
     Ok(Response::new(futures::stream::unfold((batch, request_id), answered).boxed()))
 }
 

@@ -31,6 +31,8 @@ impl IngestService for Grpc {
             sent: Sent { at: None, arrived_at: self.0.clock.now() },
             unnamed: None,
         };
+        let credential = (caller.kind, caller.credential_id);
+        self.0.throttle_events(credential, batch.events.len())?;
         let receipt = self.0.ingest(project_id, batch).await?;
         let rejected = |(index, reason): (usize, String)| RejectedEvent {
             index: i32::try_from(index).unwrap_or(i32::MAX),

@@ -13,6 +13,7 @@ mod directory;
 mod evaluation;
 mod feature_flags;
 mod framed;
+mod gate;
 mod ingest;
 mod malformed;
 mod projects;
@@ -35,6 +36,7 @@ use tonic_health::server::HealthReporter;
 pub use deadline::DeadlineLayer;
 use direct::Direct;
 pub use direct::{Call, Calls};
+pub use gate::{Gate, Held, holding};
 pub use malformed::blame_caller;
 
 use crate::{
@@ -63,9 +65,21 @@ use crate::{
 pub struct Limits {
     /// The largest request message, in bytes.
     pub message_bytes: usize,
-    /// The largest ingestion message, in bytes.
+    /// The largest message of ingestion and of batches, in bytes.
     pub ingestion_bytes: usize,
 }
+
+impl Limits {
+    /// The largest message of a method, by its path.
+    fn of(self, path: &str) -> usize {
+        match path {
+            INGEST_EVENTS | direct::BATCH => self.ingestion_bytes,
+            _ => self.message_bytes,
+        }
+    }
+}
+
+const INGEST_EVENTS: &str = "/flagstaff.v1.IngestService/IngestEvents";
 
 /// Marks a request that came as gRPC-web; the layer that unwraps it hides that.
 #[derive(Clone, Copy, Debug)]

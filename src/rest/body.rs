@@ -1,50 +1,92 @@
 //! Reads request bodies: bounded in size and depth, JSON or a form
 //! (management-api 1.4).
 
-use std::time::Duration;
-
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::{HeaderMap, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use memchr::memchr3_iter;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::model::{
-    error::{Error, Result},
-    json::{self, Limits, MAX_DEPTH, Object},
+use crate::{
+    limits::{BodyLimits, MAX_INLINE_BYTES, Reservation},
+    model::{
+        error::{Error, Result},
+        json::{self, Limits, MAX_DEPTH, Object},
+    },
 };
 
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Bodies up to this size are not charged: there is one for each request that is answered.
+const MAX_UNCHARGED_BYTES: usize = 4 * 1024;
+/// What a value takes in memory once parsed, beside its text.
+const VALUE_BYTES: usize = 96;
 
-/// All bytes of a body, at most `limit`.
+/// Reads all bytes of a body, at most `limit`, and charges `memory` while they arrive.
 ///
 /// # Errors
 ///
-/// 413 beyond the limit; 400 when the sender broke off.
-pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes> {
-    let read = Limited::new(body, limit).collect();
-    match timeout(PATIENCE, read)
-        .await
-        .map_err(|_| Error::parse("the body did not arrive in time"))?
-    {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(Error::too_large(limit))
-        }
-        Err(_) => Err(Error::parse("the body could not be read to its end")),
-    }
+/// 413 beyond the limit; 400 when the sender broke off or took too long; 503 when bodies in
+/// flight take all the memory that they may.
+pub(super) async fn read(
+    body: Body,
+    limit: usize,
+    limits: &BodyLimits,
+    memory: &mut Reservation,
+) -> Result<Bytes> {
+    let read = timeout(limits.timeout, collect(body, limit, memory));
+    read.await.map_err(|_| Error::parse("the body did not arrive in time"))?
 }
 
-/// The value a body holds, by its content type; no body is the empty object.
+async fn collect(mut body: Body, limit: usize, memory: &mut Reservation) -> Result<Bytes> {
+    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::parse("the body could not be read to its end"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let total = first.len() + more.len() + data.len();
+        if total > limit {
+            return Err(Error::too_large(limit));
+        }
+        if total > MAX_UNCHARGED_BYTES {
+            memory.charge(data.len())?;
+        }
+        // Most bodies arrive in one piece, which need not be copied.
+        if first.is_empty() && more.is_empty() {
+            first = data;
+        } else {
+            more.extend_from_slice(&std::mem::take(&mut first));
+            more.extend_from_slice(&data);
+        }
+    }
+    Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// Returns the value a body holds, by its content type; no body is the empty object. A large one
+/// is parsed outside of the asynchronous workers.
 ///
 /// # Errors
 ///
-/// `parse_error` for broken JSON or forms and for nesting beyond the limit; 415 for other types.
-pub(super) async fn value(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
+/// `parse_error` for broken JSON or forms and for nesting beyond the limit; 415 for other types;
+/// 503 when there is no memory or time for it.
+pub(super) async fn value(
+    headers: &HeaderMap,
+    bytes: Bytes,
+    limits: &BodyLimits,
+    memory: &mut Reservation,
+) -> Result<Value> {
     let content_type =
         headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if bytes.len() <= MAX_INLINE_BYTES {
+        return value_of(content_type, &bytes);
+    }
+    let values = memchr3_iter(b',', b'[', b'{', &bytes).count();
+    memory.charge(bytes.len() + values * VALUE_BYTES)?;
+    let content_type = content_type.to_owned();
+    limits.decode_pool.run(move || value_of(&content_type, &bytes)).await?
+}
+
+fn value_of(content_type: &str, bytes: &Bytes) -> Result<Value> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if bytes.is_empty() {
         return Ok(Value::Object(Object::new()));
@@ -54,7 +96,9 @@ pub(super) async fn value(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
         // `curl -d` says form whatever it sends.
         "application/x-www-form-urlencoded" if is_json(bytes) => parse(bytes)?,
         "application/x-www-form-urlencoded" => form(bytes)?,
-        "multipart/form-data" => multipart(content_type, bytes.clone()).await?,
+        "multipart/form-data" => multipart(content_type, bytes.clone())
+            .now_or_never()
+            .ok_or_else(|| Error::internal("a body that is there was waited for"))??,
         other if other.ends_with("+json") => parse(bytes)?,
         other => return Err(Error::unsupported_media_type(other)),
     };
@@ -113,13 +157,53 @@ pub(super) fn not_an_object(value: &Value) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
 
+    fn limits(memory_bytes: usize) -> BodyLimits {
+        BodyLimits::new(memory_bytes, Duration::from_secs(30))
+    }
+
     async fn read_as(kind: &str, text: &str) -> Result<Value> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
-        value(&headers, &Bytes::copy_from_slice(text.as_bytes())).await
+        let (bytes, limits) = (Bytes::copy_from_slice(text.as_bytes()), limits(16 * 1024 * 1024));
+        value(&headers, bytes, &limits, &mut limits.memory.reservation()).await
+    }
+
+    /// A body that arrives in pieces.
+    fn pieces(pieces: Vec<Vec<u8>>) -> Body {
+        Body::from_stream(futures::stream::iter(
+            pieces.into_iter().map(Ok::<_, std::convert::Infallible>),
+        ))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_and_charged_while_it_arrives() {
+        let limits = limits(1024 * 1024);
+        let read = async |body, limit| {
+            let mut memory = limits.memory.reservation();
+            read(body, limit, &limits, &mut memory).await.map(|bytes| (bytes, memory))
+        };
+        let (bytes, _) =
+            read(pieces(vec![b"ab".to_vec(), vec![], b"c".to_vec()]), 3).await.unwrap();
+        assert_eq!(bytes, "abc");
+        fn status<T: std::fmt::Debug>(outcome: Result<T>) -> u16 {
+            outcome.unwrap_err().code.http_status()
+        }
+        assert_eq!(status(read(pieces(vec![b"ab".to_vec(); 2]), 3).await), 413);
+        let large = || pieces(vec![vec![0; 100_000]; 5]);
+        let (_, held) = read(large(), 500_000).await.unwrap();
+        let (_, also_held) = read(large(), 500_000).await.unwrap();
+        assert_eq!(status(read(large(), 500_000).await), 503);
+        drop((held, also_held));
+        assert!(read(large(), 500_000).await.is_ok());
+        let never = Body::from_stream(futures::stream::pending::<Result<Bytes>>());
+        let impatient = BodyLimits { timeout: Duration::from_millis(1), ..limits.clone() };
+        let mut memory = impatient.memory.reservation();
+        assert_eq!(status(super::read(never, 3, &impatient, &mut memory).await.map(|_| ())), 400);
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{Rest, body, links::Base};
 use crate::{
     auth::Identity,
+    limits::Reservation,
     model::{
         caller::Caller,
         error::{Error, Result},
@@ -38,6 +39,8 @@ pub(super) struct Call {
     path: HashMap<String, String>,
     query: Vec<(String, String)>,
     body: Result<Value>,
+    /// What the body takes, until the request is answered.
+    _memory: Reservation,
 }
 
 /// What a handler answers.
@@ -97,13 +100,15 @@ impl Call {
         let identity = request.extensions().get::<Identity>().cloned().unwrap_or_default();
         let (parts, content) = request.into_parts();
         let base = Base::of(&rest.settings, &parts);
+        let limits = &rest.settings.bodies;
+        let mut memory = limits.memory.reservation();
         let bytes = match identity.caller() {
             // Nobody's body is not worth reading.
             Err(error) => Err(error),
-            Ok(_) => body::read(content, rest.settings.body_bytes).await,
+            Ok(_) => body::read(content, rest.settings.body_bytes, limits, &mut memory).await,
         };
         let body = match bytes {
-            Ok(bytes) => body::value(&parts.headers, &bytes).await,
+            Ok(bytes) => body::value(&parts.headers, bytes, limits, &mut memory).await,
             Err(error) => Err(error),
         };
         let query = query(&parts.uri);
@@ -121,6 +126,7 @@ impl Call {
             path,
             query,
             body,
+            _memory: memory,
         })
     }
 

@@ -43,6 +43,7 @@ pub use paths::{Binding, bindings};
 pub use wires::{Wire, Wires};
 
 use crate::{
+    limits::BodyLimits,
     model::error::{Error, Result},
     service::Services,
 };
@@ -60,6 +61,8 @@ pub struct Settings {
     pub body_bytes: usize,
     /// The largest body of ingestion, in bytes, as sent and as unpacked.
     pub ingestion_bytes: usize,
+    /// What all bodies in flight may take.
+    pub bodies: BodyLimits,
     /// Where clients reach the service; `None` is the request's own host.
     pub public_url: Option<String>,
     /// How that host is reached: `http`, or `https` where the port speaks TLS.
@@ -122,6 +125,14 @@ async fn answer(rest: Rest, handler: handlers::Handler, request: Request) -> Res
 
 async fn method_not_allowed(request: Request) -> Response {
     Error::method_not_allowed(request.method()).into_response()
+}
+
+/// A refusal before anything was done for a request. Pages may read it where they may read the
+/// answer.
+pub fn refused(request: &Request, error: Error) -> Response {
+    let mut response = error.into_response();
+    wires::open_to_page(request, &mut response);
+    response
 }
 
 /// The answer to a path that nobody serves.

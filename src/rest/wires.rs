@@ -9,6 +9,7 @@ pub(super) mod definitions;
 mod events;
 mod flags;
 mod query;
+mod unpack;
 
 use axum::{
     Router,
@@ -73,6 +74,15 @@ impl Wires {
             Wire::Decide => flags::decide(&self.0, request).await,
             Wire::Definitions => definitions::whole(&self.0, &identity, request).await,
         }
+    }
+}
+
+/// Lets pages read an answer to this request, if they may make it.
+pub(super) fn open_to_page(request: &Request, response: &mut Response) {
+    let path = request.uri().path();
+    let is_wire = matches!(Wire::of(path), Some(Wire::Flags | Wire::Decide));
+    if is_wire || events::PATHS.contains(&path.strip_suffix('/').unwrap_or(path)) {
+        cors::Asked::of(request).tell(response);
     }
 }
 

@@ -1,16 +1,22 @@
 //! Unpacks what SDKs send: gzip, base64 and forms around JSON that may be
 //! lenient (evaluation 14.2).
+//!
+//! Unpacking and parsing are two steps, so that the token can be looked for in between
+//! ([`tokens`]): what a large body takes once parsed is spent on callers with a token alone.
 
-use std::{borrow::Cow, io::Read};
+use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use memchr::{memchr3_iter, memmem};
 use percent_encoding::percent_decode;
 use serde_json::Value;
 
-use crate::model::{
-    error::{BodyKind, Error, Result},
-    json::{self, Limits, MAX_PARSER_DEPTH, Object, ReadError},
+use crate::{
+    limits::{Compression, InflateError, Reservation, inflate},
+    model::{
+        error::{BodyKind, Code, Error, Result},
+        json::{self, Limits, MAX_PARSER_DEPTH, Object, ReadError},
+    },
 };
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -22,6 +28,17 @@ const EVENT_LIMITS: Limits =
     Limits::REQUEST.with_depth(MAX_PARSER_DEPTH).with_elements(MAX_EVENT_ELEMENTS);
 /// The most values in a body of events: ten bytes each in the largest body.
 const MAX_EVENT_ELEMENTS: usize = 2_000_000;
+/// What a value takes in memory once parsed, beside its text.
+const VALUE_BYTES: usize = 96;
+/// Texts up to this size are parsed without a charge: there is one for each request that is
+/// answered at the time, and what they take is small.
+const MAX_UNCHARGED_BYTES: usize = 4 * 1024;
+/// How public tokens begin.
+const TOKEN_PREFIX: &str = "phc_";
+/// The most tokens of one body that are worth a look.
+const MAX_TOKENS: usize = 8;
+/// Longer than any token.
+const MAX_TOKEN_BYTES: usize = 250;
 
 /// What a request says of how its body is packed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,62 +51,95 @@ pub(crate) struct Packing<'a> {
     pub(crate) compression: Option<&'a str>,
 }
 
-/// A body, unpacked, and how many bytes it is then.
-#[derive(Debug)]
-pub(crate) struct Unpacked {
-    pub(crate) value: Value,
-    pub(crate) bytes: usize,
-}
-
-/// The object that a body of at most `limit` bytes, packed and unpacked, holds.
+/// Returns the object that a body of at most `limit` bytes, packed and unpacked, holds.
 ///
 /// # Errors
 ///
-/// 400 as text for what cannot be read, is no object, or is nested too deeply; 413 beyond the
-/// limit.
-pub(crate) fn object(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Object> {
+/// As [`text`] and [`object_of`].
+pub(crate) fn object(
+    packing: Packing<'_>,
+    bytes: &[u8],
+    limit: usize,
+    memory: &mut Reservation,
+) -> Result<Object> {
     packing.check_type()?;
-    match unpacked(packing, bytes, limit, Limits::REQUEST)?.value {
+    object_of(&text(packing, bytes, limit, memory)?, memory)
+}
+
+/// Parses a text as an object.
+///
+/// # Errors
+///
+/// 400 as text for what cannot be read, is no object, or is nested too deeply; as
+/// [`Reservation::charge`].
+pub(crate) fn object_of(text: &[u8], memory: &mut Reservation) -> Result<Object> {
+    match within(text, Limits::REQUEST, memory)? {
         Value::Object(fields) => Ok(fields),
         _ => Err(refuse("The body is not a JSON object.")),
     }
 }
 
-/// The one value that a body of at most `limit` bytes holds, whatever type it says it has.
-/// Nesting is bounded by the parser alone, for bodies whose parts are judged one by one.
+/// Parses a body of events, whose depth is judged event by event. What it takes is charged before
+/// it is made.
 ///
 /// # Errors
 ///
-/// 400 as text for what cannot be read; 413 beyond the limit.
-pub(crate) fn value(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Unpacked> {
-    unpacked(packing, bytes, limit, EVENT_LIMITS)
+/// 400 as text for what cannot be read; as [`Reservation::charge`].
+pub(crate) fn parse(text: &[u8], memory: &mut Reservation) -> Result<Value> {
+    within(text, EVENT_LIMITS, memory)
 }
 
-fn unpacked(packing: Packing<'_>, bytes: &[u8], limit: usize, limits: Limits) -> Result<Unpacked> {
-    let plain = plain(packing, bytes, limit)?;
-    let reader = Reader { limit, limits };
-    let bytes = plain.as_deref().unwrap_or(bytes);
-    let mut value = reader.json(bytes)?;
-    // `curl -d` says form whatever it sends.
-    if value.is_none() && !packing.is_form() {
-        value = reader.base64(bytes)?;
+fn within(text: &[u8], limits: Limits, memory: &mut Reservation) -> Result<Value> {
+    if text.len() > MAX_UNCHARGED_BYTES {
+        let values = memchr3_iter(b',', b'[', b'{', text).count();
+        memory.charge(text.len() + values * VALUE_BYTES)?;
     }
-    if value.is_none() {
-        value = reader.form(bytes)?;
-    }
-    let value = value.ok_or_else(|| refuse("The body is not JSON."))?;
-    Ok(Unpacked { value, bytes: bytes.len() })
+    json(text, limits)
 }
 
-/// The value in the `data` parameter of a GET.
+/// Returns the JSON text in a body of at most `limit` bytes, out of compression, base64 and form.
+/// What is none of these is returned as it is.
 ///
 /// # Errors
 ///
-/// As [`value`].
-pub(crate) fn of_query(data: &str, limit: usize) -> Result<Unpacked> {
-    let value = Reader { limit, limits: EVENT_LIMITS }.text(data.as_bytes())?;
-    let value = value.ok_or_else(|| refuse("`data` is not JSON."))?;
-    Ok(Unpacked { value, bytes: data.len() })
+/// 400 as text for broken compression; 413 beyond the limit; as [`Reservation::charge`].
+pub(crate) fn text<'a>(
+    packing: Packing<'_>,
+    bytes: &'a [u8],
+    limit: usize,
+    memory: &mut Reservation,
+) -> Result<Cow<'a, [u8]>> {
+    let content = plain(packing, bytes, limit, memory)?;
+    if begins_json(&content) {
+        return Ok(content);
+    }
+    let of_base64 = match packing.is_form() {
+        true => None,
+        false => from_base64(&content, limit, memory)?,
+    };
+    let found = match of_base64 {
+        Some(text) => Some(text),
+        None => from_form(&content, limit, memory)?,
+    };
+    Ok(found.map_or(content, Cow::Owned))
+}
+
+/// Returns what looks like public tokens in a text, each once, without parsing it.
+pub(crate) fn tokens(text: &[u8]) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for start in memmem::find_iter(text, TOKEN_PREFIX) {
+        let found = &text[start..];
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let length = found.iter().position(|byte| !is_part(byte)).unwrap_or(found.len());
+        let token = String::from_utf8_lossy(&found[..length.min(MAX_TOKEN_BYTES)]).into_owned();
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+        if tokens.len() == MAX_TOKENS {
+            break;
+        }
+    }
+    tokens
 }
 
 /// A refusal in plain text, as clients of these wires expect it.
@@ -107,7 +157,12 @@ impl Packing<'_> {
         self.media_type().eq_ignore_ascii_case(FORM)
     }
 
-    fn check_type(&self) -> Result<()> {
+    /// Checks the content type.
+    ///
+    /// # Errors
+    ///
+    /// 400 as text for a type that is not read.
+    pub(crate) fn check_type(&self) -> Result<()> {
         let own = self.media_type();
         match READ.iter().any(|kind| own.eq_ignore_ascii_case(kind)) {
             true => Ok(()),
@@ -126,85 +181,97 @@ impl Packing<'_> {
         let said = self.compression.is_some_and(|kind| matches!(kind, "gzip" | "gzip-js"));
         said || self.encodes("gzip")
     }
-}
 
-/// The bytes behind gzip, deflate or zstd; `None` where they are plain.
-fn plain(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>> {
-    let (packed, name): (Box<dyn Read + '_>, _) = match () {
-        () if packing.says_gzip() || bytes.starts_with(&GZIP) => {
-            (Box::new(MultiGzDecoder::new(bytes)), "gzip")
+    /// How these bytes are compressed; `None` where they are plain.
+    fn compression_of(&self, bytes: &[u8]) -> Option<Compression> {
+        match () {
+            () if self.says_gzip() || bytes.starts_with(&GZIP) => Some(Compression::Gzip),
+            () if self.encodes("deflate") => Some(Compression::Deflate),
+            () if self.encodes("zstd") => Some(Compression::Zstd),
+            () => None,
         }
-        () if packing.encodes("deflate") => (Box::new(ZlibDecoder::new(bytes)), "deflate"),
-        () if packing.encodes("zstd") => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(bytes);
-            (Box::new(decoder.map_err(|_| refuse("The body is not zstd."))?), "zstd")
-        }
-        () => return Ok(None),
-    };
-    let mut plain = Vec::new();
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    match packed.take(bound).read_to_end(&mut plain) {
-        Ok(length) if length > limit => Err(Error::too_large(limit)),
-        Ok(_) => Ok(Some(plain)),
-        Err(_) => Err(refuse(format!("The body is not {name}."))),
     }
 }
 
-/// Reads text within limits; `Ok(None)` is for what is not of the kind that is asked for.
-#[derive(Clone, Copy)]
-struct Reader {
-    /// Bytes, unpacked.
+/// The bytes behind gzip, deflate or zstd.
+fn plain<'a>(
+    packing: Packing<'_>,
+    bytes: &'a [u8],
     limit: usize,
-    limits: Limits,
-}
-
-impl Reader {
-    /// JSON as clients write it; invalid UTF-8 is replaced.
-    fn json(self, bytes: &[u8]) -> Result<Option<Value>> {
-        // Nearly everybody sends UTF-8, which is found out quicker than what would have to be
-        // replaced.
-        let text =
-            str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-        match json::parse_json5(&text, self.limits) {
-            Ok(value) => Ok(Some(value)),
-            Err(ReadError::Syntax(_)) => Ok(None),
-            Err(ReadError::TooDeep(_)) => Err(refuse("The body is nested too deeply.")),
-            Err(error @ ReadError::TooManyElements(_)) => {
-                Err(refuse(format!("The body holds {error}.")))
-            }
-            Err(ReadError::TooLong(bytes)) => Err(Error::too_large(bytes)),
-        }
-    }
-
-    /// JSON, plain or in base64.
-    fn text(self, bytes: &[u8]) -> Result<Option<Value>> {
-        match self.json(bytes)? {
-            None => self.base64(bytes),
-            read => Ok(read),
-        }
-    }
-
-    /// The parameter `data` of a form.
-    fn form(self, bytes: &[u8]) -> Result<Option<Value>> {
-        let data = form_urlencoded::parse(bytes).find(|(name, _)| name == "data");
-        data.map_or(Ok(None), |(_, data)| self.text(data.as_bytes()))
-    }
-
-    /// Base64 that went through URLs: percent signs or spaces instead of plus signs, either
-    /// alphabet, padding or none; with gzip inside or not.
-    fn base64(self, bytes: &[u8]) -> Result<Option<Value>> {
-        let Some(decoded) = decoded(bytes) else { return Ok(None) };
-        match plain(Packing::default(), &decoded, self.limit) {
-            Ok(plain) => self.json(plain.as_deref().unwrap_or(&decoded)),
-            Err(_) => Ok(None),
+    memory: &mut Reservation,
+) -> Result<Cow<'a, [u8]>> {
+    let Some(compression) = packing.compression_of(bytes) else { return Ok(bytes.into()) };
+    match inflate(compression, bytes, limit, memory) {
+        Ok(plain) => Ok(plain.into()),
+        Err(InflateError::TooLarge) => Err(Error::too_large(limit)),
+        Err(InflateError::Refused(error)) => Err(error),
+        Err(InflateError::Malformed) => {
+            Err(refuse(format!("The body is not {}.", compression.name())))
         }
     }
 }
 
-fn decoded(bytes: &[u8]) -> Option<Vec<u8>> {
-    let text = percent_decode(bytes).decode_utf8().ok()?;
-    let standard = text.trim().trim_end_matches('=').replace([' ', '-'], "+").replace('_', "/");
-    BASE64_STANDARD_NO_PAD.decode(standard).ok()
+/// JSON as clients write it; invalid UTF-8 is replaced.
+fn json(bytes: &[u8], limits: Limits) -> Result<Value> {
+    // Nearly everybody sends UTF-8, which is found out quicker than what would have to be replaced.
+    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    json::parse_json5(&text, limits).map_err(|error| match error {
+        ReadError::Syntax(_) => refuse("The body is not JSON."),
+        ReadError::TooDeep(_) => refuse("The body is nested too deeply."),
+        ReadError::TooManyElements(_) => refuse(format!("The body holds {error}.")),
+        ReadError::TooLong(bytes) => Error::too_large(bytes),
+    })
+}
+
+/// Whether a text begins as an object or a list does, or with a comment before one. Neither base64
+/// of these nor a form does.
+fn begins_json(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'[' | b'/'))
+}
+
+/// What the field `data` of a form holds.
+fn from_form(bytes: &[u8], limit: usize, memory: &mut Reservation) -> Result<Option<Vec<u8>>> {
+    if memmem::find(bytes, b"data=").is_none() {
+        return Ok(None);
+    }
+    memory.charge(bytes.len())?;
+    let data = form_urlencoded::parse(bytes).find(|(name, _)| name == "data");
+    let Some((_, data)) = data else { return Ok(None) };
+    let data = data.into_owned().into_bytes();
+    match begins_json(&data) {
+        true => Ok(Some(data)),
+        false => Ok(Some(from_base64(&data, limit, memory)?.unwrap_or(data))),
+    }
+}
+
+/// Base64 that went through URLs: percent signs or spaces instead of plus signs, either
+/// alphabet, padding or none; with gzip inside or not. `None` for what holds no JSON.
+fn from_base64(bytes: &[u8], limit: usize, memory: &mut Reservation) -> Result<Option<Vec<u8>>> {
+    memory.charge(if bytes.len() > MAX_UNCHARGED_BYTES { 2 * bytes.len() } else { 0 })?;
+    let text: Cow<'_, [u8]> = percent_decode(bytes).into();
+    let Some(standard) = standard_alphabet(text.trim_ascii()) else { return Ok(None) };
+    let Ok(decoded) = BASE64_STANDARD_NO_PAD.decode(standard) else { return Ok(None) };
+    let content = match plain(Packing::default(), &decoded, limit, memory) {
+        Ok(Cow::Owned(content)) => content,
+        Ok(Cow::Borrowed(_)) => decoded,
+        // What only looked like base64, or like gzip in it.
+        Err(error) if error.code == Code::Invalid => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(begins_json(&content).then_some(content))
+}
+
+/// The same in the standard alphabet, without padding; `None` where a character is in neither
+/// alphabet.
+fn standard_alphabet(text: &[u8]) -> Option<Vec<u8>> {
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    let standard = |byte: &u8| match *byte {
+        b' ' | b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        byte if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/') => Some(byte),
+        _ => None,
+    };
+    text[..text.len() - padding].iter().map(standard).collect()
 }
 
 #[cfg(test)]
@@ -216,6 +283,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::limits::MemoryBudget;
 
     const LIMIT: usize = 10_000;
     const BODY: &[u8] = br#"{"token": "phc_1", "name": "a>b?c~"}"#;
@@ -239,6 +307,11 @@ mod tests {
             content_encoding: said(encoding),
             compression: said(compression),
         }
+    }
+
+    /// Reads an object, with memory enough.
+    fn object(packing: Packing<'_>, bytes: &[u8], limit: usize) -> Result<Object> {
+        super::object(packing, bytes, limit, &mut MemoryBudget::new(1024 * 1024).reservation())
     }
 
     #[test]

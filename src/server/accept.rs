@@ -13,7 +13,7 @@ use axum::{body::Body, extract::Request, response::Response};
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
@@ -25,8 +25,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    connections::ConnectionLimits,
     gather::{Gathered, Later, Socket},
-    silence::Activity,
+    silence::{Activity, Timeouts},
+    streams::{Paced, StreamExecutor},
 };
 
 /// What answers requests.
@@ -36,27 +38,59 @@ pub(super) trait App: Clone + Send + 'static {
     fn answer(self, peer: IpAddr, request: Request) -> impl Future<Output = Response> + Send;
 }
 
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long nothing may happen on a connection of HTTP/1.1.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Time between the pings of HTTP/2; one that is not answered in 20 s ends the connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// The largest head of a request on HTTP/1.1, in bytes.
+const MAX_HEAD_BYTES: usize = 128 * 1024;
+/// The largest head of a request on HTTP/2, in bytes.
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// Streams of one connection of HTTP/2 at a time.
+const MAX_STREAMS: u32 = 200;
+/// What may arrive on a stream before it is read, and on all of a connection, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+/// What may wait to be sent on a stream, in bytes.
+const MAX_SEND_BYTES: usize = 64 * 1024;
+/// Streams that the peer may reset before they were looked at.
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that may be reset for the peer's errors.
+const MAX_ERROR_RESETS: usize = 1024;
 /// After an accept that failed for want of resources, such as file descriptors.
 const BREATHER: Duration = Duration::from_millis(100);
 
-/// Serves connections until `stop`; those that are open then finish their requests.
-pub(super) async fn run(
-    listener: TcpListener,
-    app: impl App,
+/// How a port is listened on.
+pub(super) struct Listen {
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) limits: ConnectionLimits,
+    pub(super) timeouts: Timeouts,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+/// What the connections of a port share.
+struct Shared {
     tls: Option<TlsAcceptor>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
-    let http = Arc::new(protocol());
+    http: Builder<StreamExecutor>,
+    timeouts: Timeouts,
+}
+
+/// Serves connections until they are to stop; those that are open then finish their requests.
+pub(super) async fn run(listener: TcpListener, app: impl App, listen: Listen) {
+    let Listen { tls, limits, timeouts, stop, tasks } = listen;
+    let shared = Arc::new(Shared { tls, http: protocol(timeouts.write), timeouts });
     let serve = |(stream, peer): (TcpStream, SocketAddr)| {
-        let from = (app.clone(), peer.ip());
+        let activity = Activity::default();
+        let Some(permit) = limits.take(peer.ip(), &activity) else {
+            tracing::debug!(%peer, "a connection was refused: there are too many");
+            return;
+        };
+        let from = (app.clone(), peer.ip(), activity);
         // Looking at a token takes its lock, so each connection has one of its own.
-        let (tls, http, stop) = (tls.clone(), Arc::clone(&http), stop.child_token());
-        tasks.spawn(connection(stream, from, tls, http, stop));
+        let (shared, stop) = (Arc::clone(&shared), stop.child_token());
+        tasks.spawn(async move {
+            connection(stream, from, &shared, stop).await;
+            drop(permit);
+        });
     };
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -73,26 +107,43 @@ pub(super) async fn run(
     }
 }
 
-fn protocol() -> Builder<TokioExecutor> {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1().header_read_timeout(None);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE);
+fn protocol(write_timeout: Duration) -> Builder<StreamExecutor> {
+    let mut http = Builder::new(StreamExecutor { write_timeout });
+    http.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(MAX_SEND_BYTES)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS);
     http
 }
 
+/// The app, the address of the peer, and what happens on the connection.
+type From<A> = (A, IpAddr, Activity);
+
 async fn connection(
     stream: TcpStream,
-    from: (impl App, IpAddr),
-    tls: Option<TlsAcceptor>,
-    http: Arc<Builder<TokioExecutor>>,
+    from: From<impl App>,
+    shared: &Shared,
     stop: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "delay stays on");
     }
-    let Some(tls) = tls else { return speak(stream, from, &http, stop).await };
-    match timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, from, &http, stop).await,
+    let Some(tls) = &shared.tls else { return speak(stream, from, shared, stop).await };
+    let handshake = timeout(shared.timeouts.handshake, tls.accept(stream));
+    let activity = from.2.clone();
+    let handshake = tokio::select! {
+        handshake = handshake => handshake,
+        () = activity.evicted() => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => speak(stream, from, shared, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
@@ -100,11 +151,10 @@ async fn connection(
 
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    (app, peer): (impl App, IpAddr),
-    http: &Builder<TokioExecutor>,
+    (app, peer, activity): From<impl App>,
+    shared: &Shared,
     stop: CancellationToken,
 ) {
-    let activity = Activity::default();
     let later = Later::new(activity.clone());
     let socket = Socket::new(stream, Arc::clone(&later));
     let seen = activity.clone();
@@ -115,16 +165,16 @@ async fn speak(
         async move {
             let answer = answer.await;
             drop(open);
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(answer.map(Paced::new))
         }
     });
-    let connection = pin!(http.serve_connection(TokioIo::new(socket), service));
+    let connection = pin!(shared.http.serve_connection(TokioIo::new(socket), service));
     let mut gathered = Gathered::new(connection, later);
     // In a set of its own, which looks at it only when it was woken: not with each request.
     let end = async {
         tokio::select! {
             () = stop.cancelled() => End::Graceful,
-            () = activity.ends(SILENCE) => End::Silent,
+            () = activity.ends(shared.timeouts) => End::Silent,
         }
     };
     let mut end = FuturesUnordered::from_iter([end]);

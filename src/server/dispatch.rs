@@ -4,23 +4,25 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use axum::{Router, body::Body, extract::Request, response::Response};
-use http::{HeaderMap, header::CONTENT_TYPE};
-use tonic::service::Routes;
+use http::{HeaderMap, Uri, header::CONTENT_TYPE};
+use tonic::{Status, service::Routes};
 use tonic_web::GrpcWebLayer;
 use tower::{
     Layer, Service, ServiceExt,
     util::{BoxCloneSyncService, MapResponseLayer},
 };
 
-use super::headers;
+use super::{addresses::AddressLimits, headers, overload::LoadShedder};
 use crate::{
     auth::{Authenticator, Identity},
-    grpc::{Call, Calls, DeadlineLayer, OverWeb, blame_caller},
+    grpc::{Call, Calls, DeadlineLayer, Gate, OverWeb, blame_caller, holding},
+    model::error::Error,
     rest::{self, Wire, Wires},
 };
 
@@ -32,36 +34,46 @@ pub(super) struct Dispatch {
     authenticator: Authenticator,
     /// REST's paths; others go by their content type.
     all: Router,
-    grpc: Router,
+    grpc: GrpcBodies,
+    /// What reads the messages of all gRPC calls.
+    gate: Gate,
     /// The calls that programs make all day, which no router need find.
     calls: Calls,
     /// The same over REST.
     wires: Wires,
+    addresses: AddressLimits,
+    shedder: LoadShedder,
 }
 
 impl Dispatch {
     pub(super) fn new(
         authenticator: Authenticator,
+        (addresses, shedder): (AddressLimits, LoadShedder),
         (wires, rest): (Wires, Router),
         routes: Routes,
-        calls: Calls,
+        (calls, gate): (Calls, Gate),
     ) -> Self {
         let blamed = MapResponseLayer::new(blame_caller::<Body>);
         let router = routes.prepare().into_axum_router().layer(blamed);
-        let grpc = DeadlineLayer.layer(GrpcBodies(router.clone()));
+        let router = GrpcBodies { router, gate: gate.clone() };
+        let grpc = DeadlineLayer.layer(router.clone());
         // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
-        let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(GrpcBodies(router.clone())));
+        let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(router.clone()));
         let fallback = Dialects { grpc: boxed(grpc), web: boxed(web) };
         let all = rest.fallback_service(fallback);
-        Self { authenticator, all, grpc: router, calls, wires }
+        Self { authenticator, all, grpc: router, gate, calls, wires, addresses, shedder }
     }
 
-    pub(super) async fn answer(&self, request: Request) -> Response {
+    pub(super) async fn answer(&self, client: IpAddr, request: Request) -> Response {
+        let admitted = self.addresses.count_request(client).and_then(|()| self.shedder.admit());
+        if let Err(error) = admitted {
+            return refused(&request, error);
+        }
         let wire = Wire::of(request.uri().path());
         let identity = match wire {
             // What comes with these is the public token in the body.
             Some(Wire::Flags | Wire::Decide) => Identity::default(),
-            _ => self.authenticator.identify(request.headers(), request.uri()).await,
+            _ => self.identify(client, request.headers(), request.uri()).await,
         };
         if let Some(wire) = wire {
             let mut response = self.wires.answer(wire, identity, request).await;
@@ -70,17 +82,55 @@ impl Dispatch {
         }
         let is_plain = is_plain_call(&request);
         if let Some(call) = Call::of(request.uri().path()).filter(|_| is_plain) {
-            let request = request.map(tonic::body::Body::new);
+            let (request, held) = match self.gate.admit(&identity, request).await {
+                Ok(admitted) => admitted,
+                Err(status) => return status.into_http(),
+            };
             let answer = self.calls.answer(call, identity, request).await;
-            return blame_caller(answer.map(Body::new));
+            return blame_caller(holding(answer, held).map(Body::new));
         }
-        let router = if is_plain { &self.grpc } else { &self.all };
         // Apart, so that the calls above do not take room along for it.
-        Box::pin(routed(router.clone(), identity, request)).await
+        match is_plain {
+            true => Box::pin(routed(self.grpc.clone(), identity, request)).await.map(Body::new),
+            false => Box::pin(routed(self.all.clone(), identity, request)).await,
+        }
+    }
+
+    /// Who is behind a request. An address that sent too many credentials that do not hold may use
+    /// those alone that are known to hold.
+    async fn identify(&self, client: IpAddr, headers: &HeaderMap, uri: &Uri) -> Identity {
+        if let Err(error) = self.addresses.check_failures(client)
+            && !self.authenticator.knows(headers, uri)
+        {
+            return Identity::refused(error);
+        }
+        let identity = self.authenticator.identify(headers, uri).await;
+        if identity.is_invalid() {
+            self.addresses.count_failure(client);
+        }
+        identity
     }
 }
 
-async fn routed(router: Router, identity: Identity, mut request: Request) -> Response {
+/// A refusal in the dialect of the request, before anything was done for it.
+fn refused(request: &Request, error: Error) -> Response {
+    match dialect(request.headers()) {
+        Dialect::Neither => rest::refused(request, error),
+        Dialect::Grpc => Status::from(error).into_http(),
+        Dialect::Web => {
+            let mut response = Status::from(error).into_http::<Body>();
+            if let Some(kind) = request.headers().get(CONTENT_TYPE) {
+                response.headers_mut().insert(CONTENT_TYPE, kind.clone());
+            }
+            response
+        }
+    }
+}
+
+async fn routed<S, B>(router: S, identity: Identity, mut request: Request) -> Response<B>
+where
+    S: Service<Request, Response = Response<B>, Error = Infallible>,
+{
     request.extensions_mut().insert(identity);
     let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
     headers::forbid_sniffing(response.headers_mut());
@@ -109,9 +159,12 @@ where
     BoxCloneSyncService::new(service.map_response(|response| response.map(Body::new)))
 }
 
-/// gRPC's router, with its answers' bodies as tonic's layers want them.
-#[derive(Clone)]
-struct GrpcBodies(Router);
+/// gRPC's router behind the gate, with its answers' bodies as tonic's layers want them.
+#[derive(Clone, Debug)]
+struct GrpcBodies {
+    router: Router,
+    gate: Gate,
+}
 
 impl<B> Service<http::Request<B>> for GrpcBodies
 where
@@ -127,8 +180,17 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let answer = self.0.clone().oneshot(request.map(Body::new));
-        Box::pin(async move { Ok(answer.await?.map(tonic::body::Body::new)) })
+        let Self { router, gate } = self.clone();
+        let request = request.map(Body::new);
+        Box::pin(async move {
+            let identity = request.extensions().get::<Identity>().cloned().unwrap_or_default();
+            let (request, held) = match gate.admit(&identity, request).await {
+                Ok(admitted) => admitted,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let answer = router.oneshot(request.map(Body::new)).await?;
+            Ok(holding(answer.map(tonic::body::Body::new), held))
+        })
     }
 }
 

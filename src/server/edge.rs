@@ -57,8 +57,8 @@ impl Edge {
         version <= Version::HTTP_11 && self.0.draining.load(Ordering::Relaxed)
     }
 
-    async fn caught(&self, request: Request) -> Response {
-        let answer = AssertUnwindSafe(self.0.parts.dispatch.answer(request)).catch_unwind();
+    async fn caught(&self, client: IpAddr, request: Request) -> Response {
+        let answer = AssertUnwindSafe(self.0.parts.dispatch.answer(client, request)).catch_unwind();
         answer.await.unwrap_or_else(|_| Error::internal("a handler panicked").into_response())
     }
 }
@@ -68,7 +68,7 @@ impl App for Edge {
         let (parts, version) = (&self.0.parts, request.version());
         let client = parts.proxies.read(peer, &mut request);
         let mut answer =
-            parts.telemetry.traced(client, request, |request| self.caught(request)).await;
+            parts.telemetry.traced(client, request, |request| self.caught(client, request)).await;
         if self.closes(version) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

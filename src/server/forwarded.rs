@@ -33,7 +33,8 @@ impl TrustedProxies {
         self.client(peer, request.headers())
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of a trusted proxy.
+    pub(super) fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }

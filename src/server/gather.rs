@@ -20,7 +20,7 @@ use tokio::{
     task::yield_now,
 };
 
-use super::silence::Activity;
+use super::silence::{Activity, Opening};
 
 /// Wakes the task of a connection for its streams' sake.
 #[derive(Debug)]
@@ -107,13 +107,12 @@ impl<C: Future + Unpin> Future for Gathered<C> {
 pub(super) struct Socket<S> {
     stream: S,
     later: Arc<Later>,
-    /// Whether anything was read.
-    has_begun: bool,
+    opening: Opening,
 }
 
 impl<S: Unpin> Socket<S> {
     pub(super) fn new(stream: S, later: Arc<Later>) -> Self {
-        Self { stream, later, has_begun: false }
+        Self { stream, later, opening: Opening::default() }
     }
 
     fn noting<T>(&self, written: Poll<T>) -> Poll<T> {
@@ -143,10 +142,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = self.at_once(context, |stream, context| stream.poll_read(context, buffer));
-        if !self.has_begun && !buffer.filled().is_empty() {
-            self.has_begun = true;
-            self.later.activity.begins(buffer.filled());
+        if !self.opening.is_over() {
+            let Self { opening, later, .. } = &mut *self;
+            opening.read(&buffer.filled()[before..], &later.activity);
         }
         read
     }
@@ -204,7 +204,7 @@ mod tests {
 
     fn http2() -> Activity {
         let activity = Activity::default();
-        activity.begins(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        Opening::default().read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &activity);
         activity
     }
 

@@ -2,15 +2,19 @@
 //! settings name, joins the layers, and takes it all down again in order.
 
 mod accept;
+mod addresses;
+mod connections;
 mod dispatch;
 mod edge;
 mod forwarded;
 mod gather;
 mod headers;
 mod ops;
+mod overload;
 mod readiness;
 mod silence;
 mod starting;
+mod streams;
 mod tls;
 
 use std::{
@@ -27,21 +31,26 @@ use tokio_util::{
 use tonic_health::server::{HealthReporter, health_reporter};
 
 use accept::App;
+use addresses::AddressLimits;
+use connections::ConnectionLimits;
 use dispatch::Dispatch;
 use edge::{Edge, Parts};
 use forwarded::TrustedProxies;
+use overload::LoadShedder;
 use readiness::Readiness;
+use silence::Timeouts;
 
 use crate::{
     auth::Authenticator,
     clock::Clock,
-    config::{ServeSettings, Switch},
+    config::ServeSettings,
     encryption::keys::{self, KeysError},
     grpc,
+    limits::{BodyLimits, RatePolicy},
     model::error::Error,
     rest,
     service::{
-        IngestSettings, Services, Watches,
+        IngestSettings, Rates, Services, Watches,
         bootstrap::{Bootstrapped, ChosenSecrets},
     },
     snapshot::{Snapshots, follow},
@@ -136,7 +145,8 @@ impl Server {
         let readiness = Readiness::starting(settings.max_staleness);
         let ops = starting::listen(ops, settings.ops_listen, OPS_LISTEN)?;
         let ops_address = local(&ops)?;
-        let ops = serve_ops(ops, &readiness, telemetry);
+        let timeouts = timeouts(&settings);
+        let ops = serve_ops(ops, timeouts, &readiness, telemetry)?;
         // Until the database has a schema, a key and a project.
         let setup = SetupLock::acquire(database_url).await;
         let store = starting::open(&settings, database_url).await?;
@@ -157,14 +167,19 @@ impl Server {
             usage_max_age: settings.usage_max_age,
             dedup_window: settings.event_dedup_window,
         };
+        let policy = RatePolicy::new(settings.rate_limits);
         let services = Services::new(store.clone(), snapshots.clone(), clock, encryptor)
             .with_watches(watches)
             .with_ingest_settings(ingest_settings)
-            .with_refresh_timeout(settings.refresh_timeout);
-        let services = match settings.rate_limits {
-            Switch::On => services.with_rate_limits(),
-            Switch::Off => services,
-        };
+            .with_refresh_timeout(settings.refresh_timeout)
+            .with_rate_limits(policy.clone(), rates(&settings));
+        let addresses = AddressLimits::new(policy.clone(), settings.address_rate);
+        let shedder = LoadShedder::new(settings.max_queue_delay);
+        telemetry.observe_refusals(policy, {
+            let shedder = shedder.clone();
+            move || shedder.refused()
+        });
+        tokio::spawn(stop.clone().run_until_cancelled_owned(shedder.clone().run()));
         let bootstrapped = services.bootstrap(chosen(&settings)).await?;
         drop(setup);
         if let Err(error) = snapshots.warm().await {
@@ -182,17 +197,30 @@ impl Server {
         services.sweep_ingested_events(&tasks, &stop);
         let (health, health_service) = health_reporter();
         let limits = grpc_limits(&settings);
+        let bodies = body_limits(&settings);
         let calls = grpc::Calls::new(services.clone(), limits);
+        let gate = grpc::Gate::new(bodies.clone(), limits);
         let routes = grpc::routes(services.clone(), limits, &health).await;
-        let rest = rest::edge(services, rest_settings(&settings));
+        let rest = rest::edge(services, rest_settings(&settings, bodies));
+        let proxies = TrustedProxies::new(settings.trusted_proxies.clone());
         let edge = Edge::new(Parts {
-            dispatch: Dispatch::new(authenticator, rest, routes.add_service(health_service), calls),
+            dispatch: Dispatch::new(
+                authenticator,
+                (addresses, shedder),
+                rest,
+                routes.add_service(health_service),
+                (calls, gate),
+            ),
             telemetry: telemetry.clone(),
-            proxies: TrustedProxies::new(settings.trusted_proxies),
+            proxies: proxies.clone(),
         });
         let listener = starting::listen(socket, settings.listen, LISTEN)?;
         let address = local(&listener)?;
-        tasks.spawn(accept::run(listener, edge.clone(), tls, stop.clone(), tasks.clone()));
+        let limits = connection_limits(&settings, proxies);
+        let (stop_listening, connections) = (stop.clone(), tasks.clone());
+        let listen =
+            accept::Listen { tls, limits, timeouts, stop: stop_listening, tasks: connections };
+        tasks.spawn(accept::run(listener, edge.clone(), listen));
         readiness.serve(store.reachability().clone(), stale_projects);
         Ok(Self {
             address,
@@ -245,10 +273,16 @@ impl Server {
 }
 
 /// Serves probes and metrics until the guard is dropped.
-fn serve_ops(listener: TcpListener, readiness: &Readiness, telemetry: &Telemetry) -> DropGuard {
+fn serve_ops(
+    listener: TcpListener,
+    timeouts: Timeouts,
+    readiness: &Readiness,
+    telemetry: &Telemetry,
+) -> Result<DropGuard, StartError> {
     let (stop, app) = (CancellationToken::new(), ops::router(readiness.clone(), telemetry.clone()));
-    tokio::spawn(accept::run(listener, app, None, stop.clone(), TaskTracker::new()));
-    stop.drop_guard()
+    ops::serve(listener, app, timeouts, stop.clone())
+        .map_err(|error| StartError::Setting(format!("{OPS_LISTEN}: {error}")))?;
+    Ok(stop.drop_guard())
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
@@ -270,8 +304,31 @@ fn grpc_limits(settings: &ServeSettings) -> grpc::Limits {
     }
 }
 
-fn rest_settings(settings: &ServeSettings) -> rest::Settings {
+fn rates(settings: &ServeSettings) -> Rates {
+    Rates { evaluation: settings.evaluation_rate, ingestion: settings.ingestion_rate }
+}
+
+fn timeouts(settings: &ServeSettings) -> Timeouts {
+    Timeouts {
+        handshake: settings.handshake_timeout,
+        idle: settings.idle_timeout,
+        write: settings.write_timeout,
+    }
+}
+
+fn connection_limits(settings: &ServeSettings, proxies: TrustedProxies) -> ConnectionLimits {
+    let allowed = connections::max_connections();
+    let max = settings.max_connections.unwrap_or(allowed);
+    ConnectionLimits::new(max, settings.max_connections_per_address, proxies)
+}
+
+fn body_limits(settings: &ServeSettings) -> BodyLimits {
+    BodyLimits::new(settings.body_memory_bytes, settings.body_timeout)
+}
+
+fn rest_settings(settings: &ServeSettings, bodies: BodyLimits) -> rest::Settings {
     rest::Settings {
+        bodies,
         body_bytes: settings.management_bytes(),
         ingestion_bytes: settings.ingestion_bytes(),
         public_url: settings.public_url.clone(),

@@ -115,20 +115,23 @@ impl Services {
             return Err(super::access::elsewhere(id));
         }
         let snapshot = self.snapshots.get(id).await?;
-        match snapshot.project.organization_id == caller.organization_id {
-            true => Ok(snapshot),
-            false => Err(Error::not_found()),
+        if snapshot.project.organization_id != caller.organization_id {
+            return Err(Error::not_found());
         }
+        self.limits.count_evaluation((caller.kind, caller.credential_id))?;
+        Ok(snapshot)
     }
 
     /// The project that a public token opens, for the wires that carry it in the body.
     ///
     /// # Errors
     ///
-    /// `Unauthenticated` for an unknown token.
+    /// `Unauthenticated` for an unknown token; `Throttled` when it was used too often.
     pub(crate) async fn evaluated_by_token(&self, token: &str) -> Result<Arc<ProjectSnapshot>> {
         let unknown = || Error::authentication_failed("Invalid project token.");
-        self.snapshots.of_token(token).await?.ok_or_else(unknown)
+        let snapshot = self.snapshots.of_token(token).await?.ok_or_else(unknown)?;
+        self.limits.count_evaluation((CredentialKind::ProjectToken, snapshot.project.id))?;
+        Ok(snapshot)
     }
 
     /// Every selected flag for one subject. Does not fail: what could not be read in time

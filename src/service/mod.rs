@@ -49,12 +49,14 @@ use std::{
 pub use enrichment::UsageSeen;
 pub use ingest::IngestSettings;
 use ingest::Ingestion;
-use rate_limits::{Limited, RateLimits};
+pub use rate_limits::Rates;
+use rate_limits::{Credential, Limited, RateLimits};
 pub use watch::Watches;
 
 use crate::{
     clock::Clock,
     encryption::Encryptor,
+    limits::RatePolicy,
     model::{caller::Caller, error::Result, unknown_fields::Warning},
     snapshot::{Snapshots, lists::Lists},
     store::Store,
@@ -141,11 +143,25 @@ impl Services {
         self
     }
 
-    /// The same use-cases, with the documented rate limits.
+    /// The same use-cases, with the documented rate limits and these.
     #[must_use]
-    pub fn with_rate_limits(mut self) -> Self {
-        Arc::make_mut(&mut self.0).limits = RateLimits::on();
+    pub fn with_rate_limits(mut self, policy: RatePolicy, rates: Rates) -> Self {
+        Arc::make_mut(&mut self.0).limits = RateLimits::new(policy, rates);
         self
+    }
+
+    /// Counts more evaluations of a call that was let in: the subjects of a batch.
+    pub(crate) fn charge_evaluations(&self, caller: &Caller, count: usize) {
+        self.limits.charge_evaluations((caller.kind, caller.credential_id), count);
+    }
+
+    /// Counts the events of a request.
+    ///
+    /// # Errors
+    ///
+    /// `Throttled`, with the time to wait, when the credential has sent too many.
+    pub(crate) fn throttle_events(&self, credential: Credential, count: usize) -> Result<()> {
+        self.limits.count_events(credential, count)
     }
 
     /// Counts a call of an operation with a limit.

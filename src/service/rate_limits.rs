@@ -16,9 +16,12 @@ use std::{
 
 use moka::sync::Cache;
 
-use crate::model::{
-    caller::{Caller, CredentialKind},
-    error::{Error, Result},
+use crate::{
+    limits::{RateLimit, RateLimiter, RatePolicy},
+    model::{
+        caller::{Caller, CredentialKind},
+        error::Result,
+    },
 };
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -47,12 +50,32 @@ impl Limited {
 
 type Key = (Limited, CredentialKind, i64);
 
+/// A credential, as it is counted.
+pub(crate) type Credential = (CredentialKind, i64);
+
 /// The calls of the last minute, oldest first.
 type Calls = Arc<Mutex<VecDeque<Instant>>>;
 
+/// Evaluations and events a second and credential; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Evaluations, each subject of a batch counted.
+    pub evaluation: u32,
+    /// Events.
+    pub ingestion: u32,
+}
+
 /// Knows who called what in the last minute. Clones share what they know.
 #[derive(Clone, Debug)]
-pub(crate) struct RateLimits(Option<Cache<Key, Calls>>);
+pub(crate) struct RateLimits(Option<Enabled>);
+
+#[derive(Clone, Debug)]
+struct Enabled {
+    policy: RatePolicy,
+    calls: Cache<Key, Calls>,
+    evaluations: Option<RateLimiter<Credential>>,
+    events: Option<RateLimiter<Credential>>,
+}
 
 impl RateLimits {
     /// Nobody is refused.
@@ -60,10 +83,44 @@ impl RateLimits {
         Self(None)
     }
 
-    /// The documented limits.
-    pub(crate) fn on() -> Self {
+    /// The documented limits, and these rates.
+    pub(crate) fn new(policy: RatePolicy, rates: Rates) -> Self {
+        if policy.is_off() {
+            return Self::off();
+        }
         let calls = Cache::builder().max_capacity(MOST_CREDENTIALS).time_to_idle(WINDOW);
-        Self(Some(calls.build()))
+        let limiter = |rate: u32| (rate > 0).then(|| RateLimiter::new(rate));
+        let (evaluations, events) = (limiter(rates.evaluation), limiter(rates.ingestion));
+        Self(Some(Enabled { policy, calls: calls.build(), evaluations, events }))
+    }
+
+    /// Counts an evaluation.
+    ///
+    /// # Errors
+    ///
+    /// `Throttled`, with the time to wait, for one too many; it is not counted.
+    pub(crate) fn count_evaluation(&self, credential: Credential) -> Result<()> {
+        let Some(Enabled { policy, evaluations: Some(limiter), .. }) = &self.0 else {
+            return Ok(());
+        };
+        policy.apply(RateLimit::Evaluation, limiter.take(credential, 1))
+    }
+
+    /// Counts more evaluations of a call that was let in.
+    pub(crate) fn charge_evaluations(&self, credential: Credential, count: usize) {
+        if let Some(Enabled { evaluations: Some(limiter), .. }) = &self.0 {
+            limiter.charge(credential, count);
+        }
+    }
+
+    /// Counts the events of a request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::count_evaluation`].
+    pub(crate) fn count_events(&self, credential: Credential, count: usize) -> Result<()> {
+        let Some(Enabled { policy, events: Some(limiter), .. }) = &self.0 else { return Ok(()) };
+        policy.apply(RateLimit::Ingestion, limiter.take(credential, count))
     }
 
     /// Counts a call.
@@ -72,15 +129,15 @@ impl RateLimits {
     ///
     /// `Throttled`, with the time to wait, for one too many; it is not counted.
     pub(crate) fn count(&self, limited: Limited, caller: &Caller, now: Instant) -> Result<()> {
-        let Some(known) = &self.0 else { return Ok(()) };
+        let Some(Enabled { policy, calls, .. }) = &self.0 else { return Ok(()) };
         let key = (limited, caller.kind, caller.credential_id);
-        let calls = known.get_with(key, Calls::default);
+        let calls = calls.get_with(key, Calls::default);
         let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
         while calls.front().is_some_and(|oldest| *oldest + WINDOW <= now) {
             calls.pop_front();
         }
         match calls.front().filter(|_| calls.len() >= limited.most()) {
-            Some(oldest) => Err(Error::throttled(*oldest + WINDOW - now)),
+            Some(oldest) => policy.apply(RateLimit::Operation, Err(*oldest + WINDOW - now)),
             None => {
                 calls.push_back(now);
                 Ok(())
@@ -92,7 +149,24 @@ impl RateLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::caller::Reach;
+    use crate::{config::RateLimitMode, model::caller::Reach};
+
+    fn limits(rates: Rates) -> RateLimits {
+        RateLimits::new(RatePolicy::new(RateLimitMode::On), rates)
+    }
+
+    #[test]
+    fn evaluations_and_events_are_counted_apart_and_batches_by_what_they_hold() {
+        let limits = limits(Rates { evaluation: 5, ingestion: 5 });
+        let (one, other) = ((CredentialKind::ProjectToken, 1), (CredentialKind::Personal, 1));
+        limits.count_evaluation(one).unwrap();
+        limits.charge_evaluations(one, 100);
+        let refused = limits.count_evaluation(one).unwrap_err();
+        assert!(refused.retry_after.unwrap() > Duration::from_secs(15), "{refused:?}");
+        limits.count_evaluation(other).unwrap();
+        limits.count_events(one, 100).unwrap();
+        assert!(limits.count_events(one, 1).is_err());
+    }
 
     fn caller(credential_id: i64) -> Caller {
         Caller {
@@ -112,7 +186,7 @@ mod tests {
 
     #[test]
     fn as_many_as_the_limit_pass_in_any_minute_and_no_more() {
-        let (limits, caller, began) = (RateLimits::on(), caller(1), Instant::now());
+        let (limits, caller, began) = (limits(Rates::default()), caller(1), Instant::now());
         let count = |millis| limits.count(Limited::RemoteConfig, &caller, at(began, millis));
         for call in 0..600 {
             assert!(count(call * 50).is_ok(), "{call}");
@@ -127,7 +201,7 @@ mod tests {
 
     #[test]
     fn credentials_and_operations_are_counted_apart() {
-        let (limits, one, other) = (RateLimits::on(), caller(1), caller(2));
+        let (limits, one, other) = (limits(Rates::default()), caller(1), caller(2));
         let now = Instant::now();
         for _ in 0..240 {
             limits.count(Limited::TestEvaluation, &one, now).unwrap();

@@ -30,7 +30,10 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 use answered::Answered;
 pub use ingest::IngestMetrics;
 
-use crate::config::{LogFormat, LogSettings};
+use crate::{
+    config::{LogFormat, LogSettings},
+    limits::RatePolicy,
+};
 
 const SERVICE: &str = "flagstaff";
 
@@ -200,6 +203,31 @@ impl Telemetry {
             .with_callback(move |gauge| gauge.observe(observed.load(Ordering::Relaxed), &[]))
             .build();
         bytes
+    }
+
+    /// Tells how often limits on rates were exceeded and how many requests were shed, whenever it
+    /// is asked.
+    pub(crate) fn observe_refusals(
+        &self,
+        policy: RatePolicy,
+        shed: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let meter = self.meters.meter(SERVICE);
+        // Registered with the meters, and kept by them.
+        let _ = meter
+            .u64_observable_counter("flagstaff.rate_limits.exceeded")
+            .with_description("Calls beyond a limit on rates, by limit")
+            .with_callback(move |counter| {
+                for (limit, count) in policy.counts() {
+                    counter.observe(count, &[KeyValue::new("limit", limit)]);
+                }
+            })
+            .build();
+        let _ = meter
+            .u64_observable_counter("flagstaff.requests.shed")
+            .with_description("Requests refused because the service could not keep up")
+            .with_callback(move |counter| counter.observe(shed(), &[]))
+            .build();
     }
 
     /// The instruments of ingestion.

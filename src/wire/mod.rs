@@ -1,7 +1,9 @@
 //! Where generated types end: the messages of `proto/flagstaff/v1`, and their
 //! conversion to and from the nouns of `model`.
 
+pub mod codec;
 pub mod convert;
+pub mod weight;
 pub mod written;
 
 /// The generated messages and services.

@@ -8,23 +8,31 @@ mod body;
 
 use axum::{
     Json,
+    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Method, StatusCode, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri, request::Parts};
 use serde_json::{Map, Value, json};
 
-use super::{Rest, flags::packing, options, query::Query};
+use super::{
+    Rest, options,
+    query::Query,
+    unpack::{Credential, Packed, Parse},
+};
 use crate::{
     auth::Identity,
+    limits::Reservation,
     model::{
+        caller::CredentialKind,
         error::{Error, Result},
         event::{Sent, instant},
         project::ProjectRef,
     },
     rest::body as bodies,
-    sdk::body::{of_query, value},
-    service::ingest::{Batch, LARGE_BYTES, Receipt},
+    sdk::body::parse,
+    service::ingest::{Batch, Receipt},
 };
 
 use body::Envelope;
@@ -53,22 +61,11 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
     let (parts, content) = request.into_parts();
     let query = Query::of(&parts.uri);
     let path = parts.uri.path().trim_end_matches('/').to_owned();
-    let limit = rest.settings.ingestion_bytes;
-    let bytes = bodies::read(content, limit).await?;
+    let mut memory = rest.settings.bodies.memory.reservation();
     let arrived_at = rest.services.clock.now();
-    let envelope = match (&parts.method, query.get("data")) {
-        (&Method::GET, None) => return Err(Error::method_not_allowed(&parts.method)),
-        (&Method::GET, Some(data)) => Envelope::of(of_query(data, limit)?)?,
-        _ if bytes.len() > LARGE_BYTES => {
-            let (headers, uri) = (parts.headers.clone(), parts.uri.clone());
-            let reading = tokio::task::spawn_blocking(move || {
-                Envelope::of(value(packing(&headers, &Query::of(&uri)), &bytes, limit)?)
-            });
-            reading.await.map_err(Error::internal)??
-        }
-        _ => Envelope::of(value(packing(&parts.headers, &query), &bytes, limit)?)?,
-    };
-    let project_id = project(rest, &parts, &query, &envelope).await?;
+    let envelope = envelope(rest, &parts, &query, content, &mut memory).await?;
+    let (project_id, credential) = project(rest, &parts, &query, &envelope).await?;
+    rest.services.throttle_events(credential, envelope.events.len())?;
     let uuids = envelope.uuids();
     let batch = Batch {
         sent: Sent { at: sent_at(&parts.headers, &query, &envelope), arrived_at },
@@ -86,20 +83,56 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
     })
 }
 
-/// Where the events go: the token in the body or the query, else the credential of the request.
+/// Reads the events: from the body, or from the parameter `data` of a GET.
+async fn envelope(
+    rest: &Rest,
+    parts: &Parts,
+    query: &Query<'_>,
+    content: Body,
+    memory: &mut Reservation,
+) -> Result<Envelope> {
+    let (limit, limits) = (rest.settings.ingestion_bytes, &rest.settings.bodies);
+    let credential = match query.get("token").or_else(|| query.get("api_key")) {
+        Some(token) => Credential::Token(token),
+        None => Credential::Identity(identity(parts)),
+    };
+    let (none, nowhere) = (HeaderMap::new(), Uri::default());
+    let packed = match (&parts.method, query.get("data")) {
+        (&Method::GET, None) => return Err(Error::method_not_allowed(&parts.method)),
+        (&Method::GET, Some(data)) => {
+            let bytes = Bytes::copy_from_slice(data.as_bytes());
+            Packed { headers: &none, uri: &nowhere, bytes, limit, credential }
+        }
+        _ => {
+            let bytes = bodies::read(content, limit, limits, memory).await?;
+            Packed { headers: &parts.headers, uri: &parts.uri, bytes, limit, credential }
+        }
+    };
+    let parse: Parse<Envelope> = |text, memory| Envelope::of(parse(text, memory)?, text.len());
+    packed.parse(rest, memory, parse).await
+}
+
+fn identity(parts: &Parts) -> Identity {
+    parts.extensions.get::<Identity>().cloned().unwrap_or_default()
+}
+
+/// Where the events go, and by which credential: the token in the body or the query, else the
+/// credential of the request.
 async fn project(
     rest: &Rest,
     parts: &Parts,
     query: &Query<'_>,
     envelope: &Envelope,
-) -> Result<i64> {
+) -> Result<(i64, (CredentialKind, i64))> {
     let in_query = query.get("token").or_else(|| query.get("api_key"));
     if let Some(token) = envelope.token.as_deref().or(in_query) {
-        return rest.services.ingested_by_token(token).await;
+        let project_id = rest.services.ingested_by_token(token).await?;
+        return Ok((project_id, (CredentialKind::ProjectToken, project_id)));
     }
-    let identity = parts.extensions.get::<Identity>().cloned().unwrap_or_default();
+    let caller = identity(parts).caller()?;
     let current = ProjectRef::Current { token: None };
-    rest.services.ingested(&*identity.caller()?, &current).await
+    let project_id = rest.services.ingested(&caller, &current).await?;
+    Ok((project_id, (caller.kind, caller.credential_id)))
 }
 
 /// When the request was sent, by its sender: in the body, in the query as milliseconds, or in a

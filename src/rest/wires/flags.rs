@@ -6,19 +6,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
     header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT},
     request::Parts,
 };
 
-use super::{Rest, cors, options, query::Query};
+use super::{
+    Rest, cors, options,
+    query::Query,
+    unpack::{Credential, Packed},
+};
 use crate::{
+    auth::Identity,
     engine::RequestRuntime,
     model::error::{Error, Result},
     rest::body,
     sdk::{
         answer::{self, Answer, Stamp},
-        body::{Packing, object},
+        body::{Packing, object_of},
         config::Config,
         protocol::{Endpoint, Protocol},
         request::FlagsRequest,
@@ -57,7 +62,7 @@ async fn answered(rest: &Rest, endpoint: Endpoint, request: Request) -> Response
     let version = query.get("v").or_else(|| query.get("version"));
     let protocol = Protocol::of(endpoint, version, query.get("config"));
     match method {
-        Method::POST => evaluated(rest, protocol, &query, &headers, content)
+        Method::POST => evaluated(rest, protocol, &query, (&headers, &uri), content)
             .await
             .unwrap_or_else(IntoResponse::into_response),
         Method::GET => unasked(rest, protocol, &headers),
@@ -78,12 +83,16 @@ async fn evaluated(
     rest: &Rest,
     Protocol { shape, with_config }: Protocol,
     query: &Query<'_>,
-    headers: &HeaderMap,
+    (headers, uri): (&HeaderMap, &Uri),
     content: Body,
 ) -> Result<Response> {
-    let limit = rest.settings.body_bytes;
-    let bytes = body::read(content, limit).await?;
-    let mut sent = FlagsRequest::of(object(packing(headers, query), &bytes, limit)?);
+    packing(headers, query).check_type()?;
+    let (limit, limits) = (rest.settings.body_bytes, &rest.settings.bodies);
+    let mut memory = limits.memory.reservation();
+    let bytes = body::read(content, limit, limits, &mut memory).await?;
+    let credential = Credential::Identity(Identity::default());
+    let packed = Packed { headers, uri, bytes, limit, credential };
+    let mut sent = FlagsRequest::of(packed.parse(rest, &mut memory, object_of).await?);
     let token = sent.token.as_deref().ok_or_else(Error::not_authenticated)?;
     let snapshot = rest.services.evaluated_by_token(token).await?;
     let distinct_id = sent.take_distinct_id()?;

@@ -26,7 +26,7 @@ use crate::model::{
 };
 
 /// Bodies beyond this are read on a thread of their own, so that other calls go on meanwhile.
-pub(crate) const LARGE_BYTES: usize = 64 * 1024;
+const LARGE_BYTES: usize = 64 * 1024;
 
 /// What ingestion is told by settings.
 #[derive(Clone, Copy, Debug)]

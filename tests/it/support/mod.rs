@@ -6,11 +6,13 @@ pub(crate) mod directory;
 pub(crate) mod edges;
 pub(crate) mod events;
 pub(crate) mod grpc;
+pub(crate) mod http2;
 pub(crate) mod operations;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod rest;
 pub(crate) mod rows;
+pub(crate) mod target;
 pub(crate) mod tried;
 pub(crate) mod usage;
 pub(crate) mod varied;
@@ -194,6 +196,11 @@ impl Service {
     pub(crate) async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.server.ops_address);
         self.http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Where probes and metrics are served.
+    pub(crate) fn ops_address(&self) -> SocketAddr {
+        self.server.ops_address
     }
 
     pub(crate) async fn stop(self) {

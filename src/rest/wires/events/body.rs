@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     model::{error::Result, event::instant, json::Object},
-    sdk::body::{Unpacked, refuse},
+    sdk::body::refuse,
 };
 
 /// The names of the token, in the order in which they count.
@@ -30,9 +30,8 @@ impl Envelope {
     /// # Errors
     ///
     /// A refusal in plain text, for a body of any other shape.
-    pub(super) fn of(body: Unpacked) -> Result<Self> {
-        let bytes = body.bytes;
-        let (own, sent_at, events) = match body.value {
+    pub(super) fn of(body: Value, bytes: usize) -> Result<Self> {
+        let (own, sent_at, events) = match body {
             Value::Array(events) => (None, None, events),
             Value::Object(mut fields) => {
                 let (token, sent_at) = (token_in(&fields), fields.get("sent_at").and_then(instant));
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     fn envelope(value: Value) -> Result<Envelope> {
-        Envelope::of(Unpacked { value, bytes: 0 })
+        Envelope::of(value, 0)
     }
 
     #[test]
