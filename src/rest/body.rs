@@ -241,7 +241,10 @@ mod tests {
         let form = format!("a={deep}");
         let form = read_as("application/x-www-form-urlencoded", &form).await;
         assert_eq!(form.unwrap_err().reason, "parse_error");
-        let deeper = "[".repeat(100_000);
+        let deeper = "[".repeat(10_000);
         assert_eq!(read_as("application/json", &deeper).await.unwrap_err().reason, "parse_error");
+        let too_much = "[".repeat(100_000);
+        let refused = read_as("application/json", &too_much).await.unwrap_err();
+        assert_eq!(refused.reason, "request_too_large", "before it is parsed at all");
     }
 }

@@ -38,7 +38,7 @@ async fn all_kinds(service: &Service, flag: i64, n: usize) -> Vec<(&'static str,
     let events = service.send_events("/batch/", &body);
     let ann = json!({"distinct_id": "ann"});
     let evaluation = service.flags_for(&ann);
-    let unknown = format!("phx_{:0>40}", n);
+    let unknown = format!("phx_{n:0>40}");
     let key = service.call(Method::GET, FLAGS, Some(&unknown), None);
     let (change, list, events, evaluation, key) =
         futures::join!(change, list, events, evaluation, key);

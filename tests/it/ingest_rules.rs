@@ -327,7 +327,7 @@ async fn a_new_group_type_raises_the_revision(service: &Service) {
 
 /// The half of an hour of yesterday.
 fn yesterday(hour: u32) -> String {
-    let day = (chrono::Utc::now() - chrono::TimeDelta::days(1)).date_naive();
+    let day = (crate::support::now() - chrono::TimeDelta::days(1)).date_naive();
     format!("{day}T{hour:02}:30:00Z")
 }
 
@@ -427,7 +427,7 @@ async fn the_use_of_unknown_flags_and_old_use_are_not_counted(service: &Service)
     let id = service.create_for_everyone("beta").await;
     let gone = service.create_for_everyone("gone").await;
     service.patch(gone, json!({"deleted": true})).await;
-    let days_ago = |days: i64| (chrono::Utc::now() - chrono::TimeDelta::days(days)).to_rfc3339();
+    let days_ago = |days: i64| (crate::support::now() - chrono::TimeDelta::days(days)).to_rfc3339();
     service
         .ingest(&[
             called("never-made", "u", json!(true)),
@@ -462,7 +462,7 @@ async fn an_event_without_a_uuid_gets_one(service: &Service) {
 
 async fn an_event_from_the_far_future_happened_when_it_arrived(service: &Service) {
     let id = service.create_for_everyone("beta").await;
-    let ahead = |hours: i64| (chrono::Utc::now() + chrono::TimeDelta::hours(hours)).to_rfc3339();
+    let ahead = |hours: i64| (crate::support::now() + chrono::TimeDelta::hours(hours)).to_rfc3339();
     service
         .ingest(&[
             set("far", &ahead(24), json!({"p": "ahead"})),
@@ -479,7 +479,7 @@ async fn an_event_from_the_far_future_happened_when_it_arrived(service: &Service
     assert_eq!(service.properties_of("far").await.unwrap(), json!({"p": "now"}));
     assert_eq!(service.properties_of("near").await.unwrap(), json!({"p": "ahead"}));
     let called_at = last_called(service, id).await;
-    assert!(time(called_at.as_str().unwrap()) <= chrono::Utc::now(), "{called_at}");
+    assert!(time(called_at.as_str().unwrap()) <= crate::support::now(), "{called_at}");
 }
 
 async fn the_ids_of_old_events_are_forgotten(service: &Service) {

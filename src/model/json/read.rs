@@ -11,7 +11,7 @@ use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Number, Value};
 
@@ -102,7 +102,7 @@ impl std::error::Error for ReadError {}
 ///
 /// [`ReadError`] for anything else and beyond the limits.
 pub fn parse(text: &str, limits: Limits) -> Result<Value, ReadError> {
-    read(serde_json::Deserializer::from_str(text), text.len(), limits)
+    read(serde_json::Deserializer::from_str(text), text.as_bytes(), limits)
 }
 
 /// Parses strict JSON in UTF-8.
@@ -111,7 +111,7 @@ pub fn parse(text: &str, limits: Limits) -> Result<Value, ReadError> {
 ///
 /// As [`parse`], and for other encodings.
 pub fn parse_bytes(text: &[u8], limits: Limits) -> Result<Value, ReadError> {
-    read(serde_json::Deserializer::from_slice(text), text.len(), limits)
+    read(serde_json::Deserializer::from_slice(text), text, limits)
 }
 
 /// Parses what the service stored, within [`Limits::STORED`].
@@ -171,15 +171,20 @@ fn is_at_end(mut parser: json5::Deserializer<'_>) -> bool {
 
 fn read<'de, R: serde_json::de::Read<'de>>(
     mut parser: serde_json::Deserializer<R>,
-    bytes: usize,
+    text: &[u8],
     limits: Limits,
 ) -> Result<Value, ReadError> {
-    if bytes > limits.bytes {
+    if text.len() > limits.bytes {
         return Err(ReadError::TooLong(limits.bytes));
     }
     let budget = Budget::new(limits);
     let seed = Seed { budget: &budget, levels_left: limits.depth, keys: Keys::Bytes };
     let read = seed.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
+    let read = match budget.control_in_key.get() {
+        // Whether it was escaped does not show in the key.
+        true => read.and_then(|value| serde_json::from_slice::<IgnoredAny>(text).map(|_| value)),
+        false => read,
+    };
     read.map_err(|error| budget.error(error))
 }
 
@@ -210,6 +215,9 @@ struct Budget {
     limits: Limits,
     elements_left: Cell<usize>,
     exceeded: Cell<Option<Exceeded>>,
+    /// Whether the first key of some map holds a control character, which the parser does not check in
+    /// keys that are asked for as bytes.
+    control_in_key: Cell<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -221,7 +229,8 @@ enum Exceeded {
 impl Budget {
     fn new(limits: Limits) -> Self {
         let elements_left = Cell::new(limits.elements);
-        Self { limits, elements_left, exceeded: Cell::new(None) }
+        let (exceeded, control_in_key) = (Cell::new(None), Cell::new(false));
+        Self { limits, elements_left, exceeded, control_in_key }
     }
 
     /// The limit that ended the parsing, or else what the parser says.
@@ -357,7 +366,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        match fields.next_key_seed(FirstKey(self.keys))? {
+        match fields.next_key_seed(FirstKey(self))? {
             None => self.inner().map(|_| Value::Object(Object::new())),
             Some(Key::Text(first)) => self.inner()?.object(first, fields),
             Some(Key::Number) => {
@@ -374,21 +383,21 @@ enum Key {
     Number,
 }
 
-struct FirstKey(Keys);
+struct FirstKey<'a>(Seed<'a>);
 
-impl<'de> DeserializeSeed<'de> for FirstKey {
+impl<'de> DeserializeSeed<'de> for FirstKey<'_> {
     type Value = Key;
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<Key, D::Error> {
-        match self.0 {
+        match self.0.keys {
             Keys::Bytes => parser.deserialize_bytes(self),
             Keys::Text => String::deserialize(parser).map(Key::Text),
         }
     }
 }
 
-impl Visitor<'_> for FirstKey {
+impl Visitor<'_> for FirstKey<'_> {
     type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -399,7 +408,12 @@ impl Visitor<'_> for FirstKey {
     fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Key, E> {
         // Half of a surrogate pair comes as bytes that are no UTF-8.
         match str::from_utf8(key) {
-            Ok(key) => Ok(Key::Text(key.to_owned())),
+            Ok(key) => {
+                if key.bytes().any(|byte| byte < b' ') {
+                    self.0.budget.control_in_key.set(true);
+                }
+                Ok(Key::Text(key.to_owned()))
+            }
             Err(_) => Err(E::custom("invalid unicode code point")),
         }
     }

@@ -296,6 +296,15 @@ pub(crate) fn sqlite_url(folder: &TempDir, file: &str) -> String {
     format!("sqlite://{}?mode=rwc", folder.path().join(file).display())
 }
 
+/// The time by the system's clock, which the service under test goes by as well.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a service that is started as by users has no other clock"
+)]
+pub(crate) fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
+
 /// Looks until there is something to see.
 ///
 /// # Panics
