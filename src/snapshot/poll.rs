@@ -101,7 +101,8 @@ impl Changes {
         for (id, point) in &found {
             match self.snapshots.reached(*id) == Some(*point) {
                 true => self.snapshots.stale.remove(*id),
-                false => self.follower.follow(*id, Some(*point)),
+                // Not to that state as such: it may be one that was passed, and restored since.
+                false => self.follower.follow(*id, None),
             }
         }
         let is_last = u64::try_from(found.len()).is_ok_and(|count| count < limit);

@@ -65,14 +65,23 @@ impl Snapshots {
         self.bring(&slot, &mut recent, target).await
     }
 
-    /// Brings a project to the state that the database has.
+    /// Brings a project to the state that the database has, even if it had passed that state: a
+    /// backup may have been restored.
     ///
     /// # Errors
     ///
     /// As [`Snapshots::refresh`]; `NotFound` for a project that is not there.
     pub(super) async fn look(&self, project_id: i64) -> Result<()> {
-        let project = self.store.following().project(project_id).await?;
-        self.refresh(project_id, project.ok_or_else(Error::not_found)?.point()).await
+        let looked = self.looked(project_id).await;
+        self.stale.note(project_id, &looked);
+        looked
+    }
+
+    async fn looked(&self, project_id: i64) -> Result<()> {
+        self.get(project_id).await?;
+        let slot = self.slot(project_id)?;
+        let mut recent = slot.patching.lock().await;
+        self.bring_to_stored(&slot, &mut recent).await
     }
 
     /// Brings a project to a change that this process committed, before the answer to it: attempts
@@ -115,7 +124,16 @@ impl Snapshots {
         if let Some(changes) = self.changes_between(slot, at, target).await? {
             return self.patch(slot, recent, changes).await;
         }
-        let project_id = slot.state.load().project.id;
+        self.bring_to_stored(slot, recent).await
+    }
+
+    /// Brings a project to the state that its row has. That is read under the project's lock, so it
+    /// is not behind what is held but in another history.
+    async fn bring_to_stored(&self, slot: &Slot, recent: &mut RecentPoints) -> Result<()> {
+        let (at, project_id) = {
+            let held = slot.state.load();
+            (held.project.point(), held.project.id)
+        };
         let Some(project) = self.store.following().project(project_id).await? else {
             self.forget(project_id);
             return Ok(());

@@ -89,10 +89,28 @@ async fn converges(watcher: &mut Watcher, service: &Service) -> String {
 }
 
 both_databases! {
+    a_restored_backup_is_served_without_another_write,
     a_revision_that_is_reached_again_is_told_from_the_first,
     a_writer_reads_its_own_writes_after_a_restore,
     a_watcher_with_the_token_of_another_history_gets_a_snapshot,
     a_list_shows_what_a_restore_brought_back,
+}
+
+async fn a_restored_backup_is_served_without_another_write(service: &Service) {
+    let flag = service.create_for_everyone("one").await;
+    back_up(service).await;
+    let before = etag(service).await;
+    for name in ["Two", "Three"] {
+        service.patch(flag, json!({"name": name})).await;
+    }
+    let mut watcher = service.watch(&service.secret, None).await;
+    watcher.until_version(flag, Some(3)).await;
+    restore(service).await;
+    let seen = async || (version(service, "one").await == 1).then_some(());
+    eventually("the flag is as it was", BOUND, seen).await;
+    assert!(converges(&mut watcher, service).await.contains('s'), "{}", watcher.heard);
+    assert_eq!(watcher.version(flag), Some(1));
+    assert_eq!((listed(service).await, etag(service).await), (vec![("one".into(), 1)], before));
 }
 
 async fn a_revision_that_is_reached_again_is_told_from_the_first(service: &Service) {
