@@ -2,7 +2,7 @@
 //! what becomes of it, and writes that by statements over sets.
 //!
 //! The three are apart so that a transaction is short: [`prepare`] reads and
-//! computes without one, [`write`] takes the locks, looks whether anybody wrote
+//! computes without one, [`write()`] takes the locks, looks whether anybody wrote
 //! to the same rows meanwhile, and writes. What is out of date is prepared
 //! again.
 //!
