@@ -65,6 +65,9 @@ impl EventKind {
     }
 }
 
+/// Why an event with half of a surrogate pair is refused.
+pub const LONE_SURROGATE: &str = "it holds half of a surrogate pair, which is not text";
+
 /// Properties of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSet {

@@ -15,8 +15,9 @@ use serde_json::{Map, Number, Value};
 
 pub use read::{
     Limits, MAX_ELEMENTS, MAX_PARSER_DEPTH, ReadError, deserialize_value, parse, parse_bytes,
-    parse_json5, parse_lenient, parse_stored, parse_typed,
+    parse_json5, parse_lenient, parse_marked, parse_stored, parse_typed,
 };
+pub use surrogates::contains_char;
 
 /// The deepest nesting of objects and lists that a request may bring (architecture 9).
 pub const MAX_DEPTH: usize = 32;

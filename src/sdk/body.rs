@@ -25,7 +25,10 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const READ: [&str; 4] = ["application/json", "text/plain", FORM, ""];
 /// Bounds for a body of events, whose depth is judged event by event.
 const EVENT_LIMITS: Limits =
-    Limits::REQUEST.with_depth(MAX_PARSER_DEPTH).with_elements(MAX_EVENT_ELEMENTS);
+    Limits::REQUEST.with_depth(MAX_EVENT_DEPTH).with_elements(MAX_EVENT_ELEMENTS).truncating();
+/// The deepest nesting that is followed in a body of events. More than an event may have, which is
+/// then refused alone.
+const MAX_EVENT_DEPTH: usize = MAX_PARSER_DEPTH - 1;
 /// The most values in a body of events: ten bytes each in the largest body.
 const MAX_EVENT_ELEMENTS: usize = 2_000_000;
 /// What a value takes in memory once parsed, beside its text.
@@ -73,28 +76,35 @@ pub(crate) fn object(
 /// 400 as text for what cannot be read, is no object, or is nested too deeply; as
 /// [`Reservation::charge`].
 pub(crate) fn object_of(text: &[u8], memory: &mut Reservation) -> Result<Object> {
-    match within(text, Limits::REQUEST, memory)? {
+    charge(text, memory)?;
+    let text = utf8(text);
+    match json::parse_json5(&text, Limits::REQUEST).map_err(refusal)? {
         Value::Object(fields) => Ok(fields),
         _ => Err(refuse("The body is not a JSON object.")),
     }
 }
 
 /// Parses a body of events, whose depth is judged event by event. What it takes is charged before
-/// it is made.
+/// it is made. With it comes the character that stands for halves of surrogate pairs, if it holds any.
 ///
 /// # Errors
 ///
 /// 400 as text for what cannot be read; as [`Reservation::charge`].
-pub(crate) fn parse(text: &[u8], memory: &mut Reservation) -> Result<Value> {
-    within(text, EVENT_LIMITS, memory)
+pub(crate) fn parse_events(
+    text: &[u8],
+    memory: &mut Reservation,
+) -> Result<(Value, Option<char>)> {
+    charge(text, memory)?;
+    json::parse_marked(&utf8(text), EVENT_LIMITS).map_err(refusal)
 }
 
-fn within(text: &[u8], limits: Limits, memory: &mut Reservation) -> Result<Value> {
+/// Reserves what a text takes in memory once parsed.
+fn charge(text: &[u8], memory: &mut Reservation) -> Result<()> {
     if text.len() > MAX_UNCHARGED_BYTES {
         let values = memchr3_iter(b',', b'[', b'{', text).count();
         memory.charge(text.len() + values * VALUE_BYTES)?;
     }
-    json(text, limits)
+    Ok(())
 }
 
 /// Returns the JSON text in a body of at most `limit` bytes, out of compression, base64 and form.
@@ -211,16 +221,20 @@ fn plain<'a>(
     }
 }
 
-/// JSON as clients write it; invalid UTF-8 is replaced.
-fn json(bytes: &[u8], limits: Limits) -> Result<Value> {
+/// Text with invalid UTF-8 replaced.
+fn utf8(bytes: &[u8]) -> Cow<'_, str> {
     // Nearly everybody sends UTF-8, which is found out quicker than what would have to be replaced.
-    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-    json::parse_json5(&text, limits).map_err(|error| match error {
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// The refusal of a text that cannot be read.
+fn refusal(error: ReadError) -> Error {
+    match error {
         ReadError::Syntax(_) => refuse("The body is not JSON."),
         ReadError::TooDeep(_) => refuse("The body is nested too deeply."),
         ReadError::TooManyElements(_) => refuse(format!("The body holds {error}.")),
         ReadError::TooLong(bytes) => Error::too_large(bytes),
-    })
+    }
 }
 
 /// Whether a text begins as an object or a list does, or with a comment before one. Neither base64

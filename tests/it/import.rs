@@ -12,7 +12,7 @@ use crate::support::{
     FLAGS, Service,
     cli::{Flagstaff, Outcome},
     directory::{COHORTS, plan},
-    eventually,
+    eventually, size,
     varied::{listed, random_subject},
 };
 
@@ -28,7 +28,6 @@ both_databases! {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const SUBJECTS: usize = 10_000;
 /// Subjects with as many properties as these that a message of 1 MiB holds.
 const A_MESSAGE: usize = 2_500;
 const SEED: u64 = 6;
@@ -135,20 +134,21 @@ async fn a_project_comes_along_and_answers_as_it_did(target: &Service) {
     target.list_in(entry(&came, "Beta")["id"].as_i64().unwrap(), &listed()).await;
     until_served(target, "everybody").await;
     let mut random = StdRng::seed_from_u64(SEED);
-    let subjects: Vec<_> = (0..SUBJECTS).map(|n| random_subject(&mut random, n)).collect();
+    let count = size(2_500, 10_000);
+    let subjects: Vec<_> = (0..count).map(|n| random_subject(&mut random, n)).collect();
     let look = async || {
         let some = answers(target, &subjects[..30]).await;
         (some == answers(&source, &subjects[..30]).await).then_some(())
     };
     eventually("the listed members count", PATIENCE, look).await;
     let (before, after) = (answers(&source, &subjects).await, answers(target, &subjects).await);
-    assert!(before.len() == SUBJECTS && before[0].len() >= 60, "{:?}", before[0].keys());
+    assert!(before.len() == count && before[0].len() >= 60, "{:?}", before[0].keys());
     for (at, (before, after)) in before.iter().zip(&after).enumerate() {
         assert_eq!(before, after, "{SEED} {at} {:?}", subjects[at]);
     }
     let told_apart = before[0].keys().filter(|key| {
         let on = before.iter().filter(|answer| answer[*key].enabled).count();
-        on > 0 && on < SUBJECTS
+        on > 0 && on < count
     });
     assert!(told_apart.count() > 50, "the subjects differ enough to tell");
     source.stop().await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Service,
     events::{at, called, event},
+    size,
 };
 
 both_databases! {
@@ -17,6 +18,10 @@ both_databases! {
     groups_are_looked_up_one_by_one_without_statistics,
     a_flood_of_one_project_does_not_hold_up_another,
     a_large_request_is_taken_in_parts_and_in_order,
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap()
 }
 
 fn set(id: &str, values: Value) -> Value {
@@ -55,8 +60,9 @@ async fn many_events_for_a_large_person_cost_what_they_weigh(service: &Service) 
 
 async fn refused_events_cost_no_more_than_others(service: &Service) {
     large_person(service, "u").await;
-    let events: Vec<Value> =
-        (0..2_000).map(|n| set("u", json!({ format!("n{n}"): "x".repeat(100_000) }))).collect();
+    let count = size(200, 2_000);
+    let large = |n| set("u", json!({ format!("n{n}"): "x".repeat(100_000) }));
+    let events: Vec<Value> = (0..count).map(large).collect();
     for events in events.chunks(100) {
         assert_eq!(refused(service, &service.token, events).await, 100);
     }
@@ -103,7 +109,8 @@ async fn many_slots_of_usage_are_looked_up_one_by_one(service: &Service) {
         let hours = i64::try_from(n).unwrap();
         (crate::support::now() - chrono::TimeDelta::hours(hours)).to_rfc3339()
     };
-    let events: Vec<Value> = (0..1_500)
+    let count = size(500, 1_500);
+    let events: Vec<Value> = (0..count)
         .map(|n| {
             let call = called(&format!("flag-{}", n % FLAGS), "u", json!(format!("v{}", n % 7)));
             at(&hour(n), call)
@@ -111,9 +118,9 @@ async fn many_slots_of_usage_are_looked_up_one_by_one(service: &Service) {
         .collect();
     for round in 1..=2 {
         service.ingest(&events).await;
-        assert_eq!(service.number("SELECT SUM(count) FROM usage_hour").await, round * 1_500);
+        assert_eq!(service.number("SELECT SUM(count) FROM usage_hour").await, round * whole(count));
     }
-    assert_eq!(service.count("usage_unique").await, 1_500);
+    assert_eq!(service.count("usage_unique").await, whole(count));
 }
 
 /// Persons by numbers, made by the database itself.
@@ -140,11 +147,12 @@ async fn many_persons(service: &Service, count: usize) {
 async fn known_persons_are_looked_up_one_by_one(service: &Service) {
     const PERSONS: usize = 100_000;
     many_persons(service, PERSONS).await;
+    let count = size(500, 2_000);
     let some: Vec<Value> =
-        (1..=2_000).map(|n| set(&format!("known {}", n * 50), json!({"n": n}))).collect();
+        (1..=count).map(|n| set(&format!("known {}", n * 50), json!({"n": n}))).collect();
     service.ingest(&some).await;
     assert_eq!(service.count("person").await, PERSONS as i64);
-    assert_eq!(service.count("person WHERE version = 1").await, 2_000);
+    assert_eq!(service.count("person WHERE version = 1").await, whole(count));
     let merges: Vec<Value> = (1..=50)
         .map(|n| {
             event(
@@ -160,25 +168,25 @@ async fn known_persons_are_looked_up_one_by_one(service: &Service) {
 }
 
 async fn groups_are_looked_up_one_by_one_without_statistics(service: &Service) {
-    const GROUPS: usize = 8_000;
+    let count = size(2_000, 8_000);
     let groups = |n: i32| -> Vec<Value> {
         let group = |key| {
             let said = json!({"$group_type": "company", "$group_key": format!("g{key}"),
                 "$group_set": {"n": n}});
             event("$groupidentify", "u", said)
         };
-        (0..GROUPS).map(group).collect()
+        (0..count).map(group).collect()
     };
     for round in 1..=2 {
         service.ingest(&groups(round)).await;
     }
-    assert_eq!(service.count("\"group\" WHERE version = 2").await, GROUPS as i64);
+    assert_eq!(service.count("\"group\" WHERE version = 2").await, whole(count));
 }
 
 async fn a_flood_of_one_project_does_not_hold_up_another(service: &Service) {
     let (_, other) = service.new_project("other");
     large_person(service, "u").await;
-    let flood: Vec<Value> = (0..30_000)
+    let flood: Vec<Value> = (0..size(6_000, 30_000))
         .map(|n| match n % 3 {
             0 => set("u", json!({ format!("new {n}"): "x".repeat(50) })),
             1 => event("$set", "u", json!({"$unset": [format!("filler {}", n % 4_500)]})),

@@ -23,7 +23,8 @@ use crate::{
 both_databases! {
     private_markers_of_the_parser_are_keys_of_a_flag_like_others,
     private_markers_of_the_parser_are_properties_like_others,
-    a_lone_surrogate_costs_one_character,
+    a_lone_surrogate_costs_one_character_or_one_event,
+    what_nests_too_deeply_costs_one_event,
 }
 
 /// The keys by which the parser marks numbers and raw values among its own.
@@ -162,7 +163,7 @@ async fn private_markers_of_the_parser_are_properties_like_others(service: &Serv
     }
 }
 
-async fn a_lone_surrogate_costs_one_character(service: &Service) {
+async fn a_lone_surrogate_costs_one_character_or_one_event(service: &Service) {
     let token = &service.token;
     let cut =
         json!([{"key": "bio", "type": "person", "operator": "exact", "value": "cut \u{fffd}"}]);
@@ -189,14 +190,36 @@ async fn a_lone_surrogate_costs_one_character(service: &Service) {
         let batch = [event("whole", r"\ud83e\udd14"), event("half", bio)].join(",");
         let body = format!(r#"{{"api_key":"{token}","batch":[{batch}]}}"#);
         let answer = post_text(service, Method::POST, "/batch/", body).await;
-        assert_eq!((answer.status, answer.json()), (200, json!({"status": 1})));
-        assert_eq!(service.properties_of("half").await.unwrap()["bio"], "cut \u{fffd}");
+        let reason = "it holds half of a surrogate pair, which is not text";
+        let rejected = json!({"status": 1, "rejected": [{"index": 1, "reason": reason}]});
+        assert_eq!((answer.status, answer.json()), (200, rejected));
+        assert_eq!(service.properties_of("half").await, None);
         assert_eq!(service.properties_of("whole").await.unwrap()["bio"], "\u{1f914}");
 
         // Management keeps to strict JSON.
         let patched = format!(r#"{{"name":"{bio}","key":"x"}}"#);
         let answer = post_text(service, Method::POST, FLAGS, patched).await;
         assert_eq!(answer.error().1, "parse_error", "{}", answer.text);
+    }
+}
+
+async fn what_nests_too_deeply_costs_one_event(service: &Service) {
+    let token = &service.token;
+    for levels in [40, 126, 127, 128, 129, 5_000] {
+        let nested = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let object = format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        for deep in [nested, object] {
+            let event = |id: &str, text: &str| {
+                format!(r#"{{"event":"$set","distinct_id":"{id}","$set":{{"a":{text}}}}}"#)
+            };
+            let batch = [event("deep", &deep), event("flat", "1")].join(",");
+            let body = format!(r#"{{"api_key":"{token}","batch":[{batch}]}}"#);
+            let answer = post_text(service, Method::POST, "/batch/", body).await;
+            let reason = "it is nested deeper than 32 levels";
+            let rejected = json!({"status": 1, "rejected": [{"index": 0, "reason": reason}]});
+            assert_eq!((answer.status, answer.json()), (200, rejected), "{levels}");
+            assert_eq!(service.properties_of("flat").await.unwrap(), json!({"a": 1}));
+        }
     }
 }
 

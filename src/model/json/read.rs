@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::{Number, Value};
 
-use super::{MAX_DEPTH, Object, surrogates::replace_lone_surrogates};
+use super::{MAX_DEPTH, Object, surrogates::{mark_lone_surrogates, replace_lone_surrogates}};
 
 /// The deepest nesting that the parser itself follows.
 pub const MAX_PARSER_DEPTH: usize = 127;
@@ -32,20 +32,39 @@ pub struct Limits {
     pub elements: usize,
     /// Bytes of text.
     pub bytes: usize,
+    /// Whether strict JSON that nests deeper is read, with null in place of what is too deep,
+    /// instead of being refused. For texts of which each part is judged by itself.
+    pub truncates: bool,
 }
 
 impl Limits {
     /// For what a caller sends: [`MAX_DEPTH`] levels and [`MAX_ELEMENTS`] values.
-    pub const REQUEST: Self = Self { depth: MAX_DEPTH, elements: MAX_ELEMENTS, bytes: usize::MAX };
+    pub const REQUEST: Self = Self {
+        depth: MAX_DEPTH,
+        elements: MAX_ELEMENTS,
+        bytes: usize::MAX,
+        truncates: false,
+    };
 
     /// For what the service stored or wrote itself, which was bounded when it came.
-    pub const STORED: Self =
-        Self { depth: MAX_PARSER_DEPTH, elements: usize::MAX, bytes: usize::MAX };
+    pub const STORED: Self = Self {
+        depth: MAX_PARSER_DEPTH,
+        elements: usize::MAX,
+        bytes: usize::MAX,
+        truncates: false,
+    };
 
     /// The same, with another depth.
     #[must_use]
     pub const fn with_depth(self, depth: usize) -> Self {
         Self { depth, ..self }
+    }
+
+    /// The same, with null for what nests too deeply. The parser itself follows one level more than
+    /// the depth.
+    #[must_use]
+    pub const fn truncating(self) -> Self {
+        Self { truncates: true, ..self }
     }
 
     /// The same, with another number of values.
@@ -150,10 +169,34 @@ pub fn parse_json5(text: &str, limits: Limits) -> Result<Value, ReadError> {
         Err(ReadError::Syntax(_)) => {}
         read => return read,
     }
-    let text = replace_lone_surrogates(text);
+    read_json5(&replace_lone_surrogates(text), limits)
+}
+
+/// Parses what [`parse_json5`] does, and marks halves of surrogate pairs that stand alone: the
+/// returned character stands in their place, and nowhere else in the value. `None` if there are none.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_marked(text: &str, limits: Limits) -> Result<(Value, Option<char>), ReadError> {
+    match parse(text, limits) {
+        Err(ReadError::Syntax(_)) => {}
+        read => return Ok((read?, None)),
+    }
+    let marked = mark_lone_surrogates(text);
+    let (text, marker) = match &marked {
+        Some((text, marker)) => (text.as_str(), Some(*marker)),
+        None => (text, None),
+    };
+    Ok((parse_json5(text, limits)?, marker))
+}
+
+/// Parses JSON5. Its parser follows nesting by recursion, so that what is too deep is always refused.
+fn read_json5(text: &str, limits: Limits) -> Result<Value, ReadError> {
+    let limits = Limits { truncates: false, ..limits };
     let budget = Budget::new(limits);
     let seed = Seed { budget: &budget, levels_left: limits.depth, keys: Keys::Text };
-    let mut parser = json5::Deserializer::from_str(&text);
+    let mut parser = json5::Deserializer::from_str(text);
     match seed.deserialize(&mut parser) {
         Ok(value) if is_at_end(parser) => Ok(value),
         Ok(_) => Err(ReadError::Syntax("trailing characters".into())),
@@ -267,10 +310,12 @@ struct Seed<'a> {
 }
 
 impl Seed<'_> {
+    /// The level below; `None` if that is too deep, and to be left out.
     #[inline]
-    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
+    fn inner<E: serde::de::Error>(self) -> Result<Option<Self>, E> {
         match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Self { levels_left, ..self }),
+            Some(levels_left) => Ok(Some(Self { levels_left, ..self })),
+            None if self.budget.limits.truncates => Ok(None),
             None => Err(self.budget.exceed(Exceeded::Depth)),
         }
     }
@@ -356,7 +401,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = self.inner()?;
+        let Some(inner) = self.inner()? else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Value::Null);
+        };
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(inner)? {
             self.count()?;
@@ -368,7 +416,14 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         match fields.next_key_seed(FirstKey(self))? {
             None => self.inner().map(|_| Value::Object(Object::new())),
-            Some(Key::Text(first)) => self.inner()?.object(first, fields),
+            Some(Key::Text(first)) => match self.inner()? {
+                Some(inner) => inner.object(first, fields),
+                None => {
+                    fields.next_value::<IgnoredAny>()?;
+                    while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                    Ok(Value::Null)
+                }
+            },
             Some(Key::Number) => {
                 let text: String = fields.next_value()?;
                 text.parse().map(Value::Number).map_err(A::Error::custom)

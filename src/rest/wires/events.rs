@@ -31,7 +31,7 @@ use crate::{
         project::ProjectRef,
     },
     rest::body as bodies,
-    sdk::body::parse,
+    sdk::body::parse_events,
     service::ingest::{Batch, Receipt},
 };
 
@@ -66,7 +66,6 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
     let envelope = envelope(rest, &parts, &query, content, &mut memory).await?;
     let (project_id, credential) = project(rest, &parts, &query, &envelope).await?;
     rest.services.throttle_events(credential, envelope.events.len())?;
-    let uuids = envelope.uuids();
     let batch = Batch {
         sent: Sent { at: sent_at(&parts.headers, &query, &envelope), arrived_at },
         unnamed: (path == ENGAGE).then_some("$identify"),
@@ -76,7 +75,7 @@ async fn take(rest: &Rest, request: Request) -> Result<Response> {
     let total = batch.events.len();
     let receipt = rest.services.ingest(project_id, batch).await?;
     Ok(match path == V1 {
-        true => Json(json!({"results": each(&uuids, &receipt)})).into_response(),
+        true => Json(json!({"results": each(&envelope.uuids, &receipt)})).into_response(),
         // A beacon's answer is never read.
         false if query.is_true("beacon") => StatusCode::NO_CONTENT.into_response(),
         false => answer(total, &receipt),
@@ -108,7 +107,10 @@ async fn envelope(
             Packed { headers: &parts.headers, uri: &parts.uri, bytes, limit, credential }
         }
     };
-    let parse: Parse<Envelope> = |text, memory| Envelope::of(parse(text, memory)?, text.len());
+    let parse: Parse<Envelope> = |text, memory| {
+        let (body, marker) = parse_events(text, memory)?;
+        Envelope::of(body, marker, text.len())
+    };
     packed.parse(rest, memory, parse).await
 }
 

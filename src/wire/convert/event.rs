@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::values::{instant_text, object_from_struct};
 use crate::{
-    model::json::{self, Limits, MAX_PARSER_DEPTH},
+    model::{
+        event::LONE_SURROGATE,
+        json::{self, Limits, MAX_PARSER_DEPTH},
+    },
     wire::v1::Event,
 };
 
@@ -24,8 +27,10 @@ pub fn event(event: Event) -> Result<Value, String> {
         (None, Some(text)) => {
             // Events are judged one by one, their depth with the rest.
             let limits = Limits::REQUEST.with_depth(MAX_PARSER_DEPTH);
-            json::parse_lenient(&text, limits)
-                .map_err(|_| "`properties_json` is not JSON".to_owned())?
+            json::parse(&text, limits).map_err(|_| match json::parse_lenient(&text, limits) {
+                Ok(_) => LONE_SURROGATE.to_owned(),
+                Err(_) => "`properties_json` is not JSON".to_owned(),
+            })?
         }
         (None, None) => Value::Null,
     };
@@ -51,6 +56,7 @@ mod tests {
         assert_eq!(read["properties"]["n"].to_string(), "12345678901234567890123");
         assert_eq!(event(Event::default()).unwrap()["properties"], Value::Null);
         assert!(event(text("{")).unwrap_err().contains("properties_json"));
+        assert_eq!(event(text(r#"{"a": "cut \ud83e"}"#)).unwrap_err(), LONE_SURROGATE);
         let both = Event { properties: Some(Struct::default()), ..text("{}") };
         assert!(event(both).unwrap_err().contains("together"));
     }

@@ -39,6 +39,14 @@ pub(crate) const FLAGS: &str = "/api/projects/1/feature_flags/";
 /// What services on PostgreSQL encrypt payloads with; those on SQLite make a key of their own.
 pub(crate) const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
+/// Returns how many of something a test uses: `full` in the long run (`.ci/long`), else `short`.
+pub(crate) fn size(short: usize, full: usize) -> usize {
+    match std::env::var_os("FLAGSTAFF_LONG_TESTS") {
+        Some(_) => full,
+        None => short,
+    }
+}
+
 /// Makes each named test two: one on SQLite, one on PostgreSQL where there is one.
 ///
 /// A test is an `async fn` that is given a running [`Service`] on a database of its own.

@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::{
-    model::{error::Result, event::instant, json::Object},
+    model::{
+        error::Result,
+        event::{LONE_SURROGATE, instant},
+        json::{Object, contains_char},
+    },
     sdk::body::refuse,
 };
 
@@ -18,19 +22,22 @@ pub(super) struct Envelope {
     pub(super) token: Option<String>,
     /// When it was sent, where the body says.
     pub(super) sent_at: Option<DateTime<Utc>>,
-    /// The events; `Err` for one that belongs elsewhere.
+    /// The events; `Err` for one that belongs elsewhere or is no text.
     pub(super) events: Vec<Result<Value, String>>,
+    /// The id of each event, as it was sent.
+    pub(super) uuids: Vec<Option<String>>,
     /// The size of the body, unpacked.
     pub(super) bytes: usize,
 }
 
 impl Envelope {
-    /// Takes a body apart: one event, a list of events, or an object with a list of them.
+    /// Takes a body apart: one event, a list of events, or an object with a list of them. Events
+    /// that hold `marker`, which stands for half of a surrogate pair, are refused.
     ///
     /// # Errors
     ///
     /// A refusal in plain text, for a body of any other shape.
-    pub(super) fn of(body: Value, bytes: usize) -> Result<Self> {
+    pub(super) fn of(body: Value, marker: Option<char>, bytes: usize) -> Result<Self> {
         let (own, sent_at, events) = match body {
             Value::Array(events) => (None, None, events),
             Value::Object(mut fields) => {
@@ -48,21 +55,22 @@ impl Envelope {
             let other = token_of(event);
             other.is_some() && other != token
         };
-        let judged = |event: Value| match is_elsewhere(&event) {
-            true => Err("it carries another token than the rest".to_owned()),
-            false => Ok(event),
+        let judged = |event: Value| match () {
+            () if is_elsewhere(&event) => Err("it carries another token than the rest".to_owned()),
+            () if marker.is_some_and(|marker| contains_char(&event, marker)) => {
+                Err(LONE_SURROGATE.to_owned())
+            }
+            () => Ok(event),
         };
         let sent_at = sent_at.or_else(|| events.first()?.get("sent_at").and_then(instant));
-        Ok(Self { sent_at, events: events.into_iter().map(judged).collect(), token, bytes })
+        let uuids = events.iter().map(uuid_of).collect();
+        let events = events.into_iter().map(judged).collect();
+        Ok(Self { sent_at, events, uuids, token, bytes })
     }
+}
 
-    /// The id of each event, as it was sent.
-    pub(super) fn uuids(&self) -> Vec<Option<String>> {
-        let uuid = |event: &Result<Value, String>| {
-            Some(event.as_ref().ok()?.get("uuid")?.as_str()?.to_owned())
-        };
-        self.events.iter().map(uuid).collect()
-    }
+fn uuid_of(event: &Value) -> Option<String> {
+    Some(event.get("uuid")?.as_str()?.to_owned())
 }
 
 fn token_in(fields: &Object) -> Option<String> {
@@ -86,7 +94,7 @@ mod tests {
     use super::*;
 
     fn envelope(value: Value) -> Result<Envelope> {
-        Envelope::of(value, 0)
+        Envelope::of(value, None, 0)
     }
 
     #[test]
@@ -119,6 +127,15 @@ mod tests {
         let body = json!({"api_key": "phc_1", "batch": [{"event": "x"}, {"event": "x", "token": "phc_2"}]});
         let events = envelope(body).unwrap().events;
         assert!(events[0].is_ok() && events[1].is_err());
+    }
+
+    #[test]
+    fn an_event_that_is_no_text_is_refused_alone() {
+        let body = json!([{"event": "x", "uuid": "1"}, {"event": "x", "uuid": "2", "a": ["cut ?"]}]);
+        let envelope = Envelope::of(body, Some('?'), 0).unwrap();
+        assert!(envelope.events[0].is_ok());
+        assert_eq!(envelope.events[1], Err(LONE_SURROGATE.to_owned()));
+        assert_eq!(envelope.uuids, [Some("1".to_owned()), Some("2".to_owned())]);
     }
 
     #[test]
