@@ -152,7 +152,7 @@ fn noun(row: dashboard::Model, tiles: Vec<tile::Model>) -> Dashboard {
     let mut tags: Vec<_> = tags.map(str::to_owned).collect();
     tags.sort();
     let tile = |row: tile::Model| Tile {
-        query: damage::object_or_null("tile.query", row.id, &row.query),
+        query: damage::json("tile.query", row.id, &row.query).unwrap_or_default(),
         id: row.id,
         name: row.name,
         description: row.description,

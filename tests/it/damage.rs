@@ -228,7 +228,9 @@ async fn a_damaged_dashboard_is_shown_without_what_is_damaged(service: &Service)
         let shown = service.list(&path).await;
         let tiles = |shown: &Value| shown["tiles"].as_array().unwrap().len();
         assert_eq!(tiles(&shown), tiles(&whole), "{text}");
-        assert_eq!(shown["tiles"][0]["insight"]["query"], Value::Null);
+        // A query is any JSON, of which the page draws what it understands.
+        let query: Value = serde_json::from_str(text).unwrap_or_default();
+        assert_eq!(shown["tiles"][0]["insight"]["query"], query, "{text}");
         assert_eq!(shown["tiles"][1], whole["tiles"][1]);
     }
 }

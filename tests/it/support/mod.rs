@@ -41,9 +41,9 @@ pub(crate) const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmN
 
 /// Returns how many of something a test uses: `full` in the long run (`.ci/long`), else `short`.
 pub(crate) fn size(short: usize, full: usize) -> usize {
-    match std::env::var_os("FLAGSTAFF_LONG_TESTS") {
-        Some(_) => full,
-        None => short,
+    match postgres::setting("FLAGSTAFF_LONG_TESTS").is_some_and(|value| value == "1") {
+        true => full,
+        false => short,
     }
 }
 

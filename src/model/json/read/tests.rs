@@ -56,7 +56,7 @@ fn a_typed_member_is_read_by_the_same_rules() {
 #[test]
 fn limits_hold_while_decoding() {
     let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-    let limits = Limits { depth: 3, elements: 4, bytes: 40 };
+    let limits = Limits::REQUEST.with_depth(3).with_elements(4).with_bytes(40);
     for read in [parse, parse_lenient, parse_json5] {
         assert!(read(&nested(3), limits).is_ok());
         for deep in [nested(4), "[".repeat(40), r#"{"a":"#.repeat(8), "[[[{}]]]".into()] {
@@ -165,4 +165,22 @@ fn a_raw_control_character_is_refused_in_every_key() {
     }
     let escaped = parse(r#"{"a\n": 1, "b\u0001": 2}"#, Limits::REQUEST).unwrap();
     assert_eq!(escaped, json!({"a\n": 1, "b\u{1}": 2}));
+}
+
+#[test]
+fn a_truncating_reader_leaves_out_what_is_too_deep() {
+    let limits = Limits::REQUEST.with_depth(2).truncating();
+    let cases = [
+        ("[[1]]", "[[1]]"),
+        ("[[[1]], 2]", "[[null], 2]"),
+        (r#"{"a": {"b": {"c": [1, {}], "d": 2}, "e": 3}}"#, r#"{"a": {"b": null, "e": 3}}"#),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parse(text, limits).unwrap(), parse(expected, limits).unwrap(), "{text}");
+    }
+    let limits = limits.with_depth(MAX_PARSER_DEPTH - 1);
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(parse(&deep, limits).is_ok());
+    assert!(matches!(parse(&deep[1..], limits), Err(ReadError::Syntax(_))));
+    assert!(matches!(parse_json5(&deep[..100_000], limits), Err(ReadError::TooDeep(_))));
 }
