@@ -13,7 +13,7 @@ mod secret;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -125,7 +125,7 @@ impl Authenticator {
         match TokenKind::of(token) {
             Some(TokenKind::Project) => true,
             Some(TokenKind::Personal | TokenKind::ProjectSecret) => {
-                self.known.get(&secret::digest(token), Instant::now()).is_some()
+                self.known.get(&secret::digest(token), self.clock.instant()).is_some()
             }
             None => false,
         }
@@ -147,7 +147,7 @@ impl Authenticator {
     }
 
     async fn key(&self, token: &str) -> Result<Arc<Caller>> {
-        let now = Instant::now();
+        let now = self.clock.instant();
         let hash = secret::digest(token);
         let known = match self.known.get(&hash, now) {
             Some(known) if now.duration_since(known.read_at) < FRESH => known,
@@ -172,7 +172,7 @@ impl Authenticator {
         stale: Option<Arc<Known>>,
         stamp: u64,
     ) -> Result<Arc<Known>> {
-        let (now, read_at) = (self.clock.now(), Instant::now());
+        let (now, read_at) = (self.clock.now(), self.clock.instant());
         let text = hex::encode(hash);
         // Who is known waits no longer than it takes to trust a key without asking.
         let limit = if stale.is_some() { PATIENCE } else { READ_TIMEOUT };

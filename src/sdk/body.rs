@@ -90,10 +90,7 @@ pub(crate) fn object_of(text: &[u8], memory: &mut Reservation) -> Result<Object>
 /// # Errors
 ///
 /// 400 as text for what cannot be read; as [`Reservation::charge`].
-pub(crate) fn parse_events(
-    text: &[u8],
-    memory: &mut Reservation,
-) -> Result<(Value, Option<char>)> {
+pub(crate) fn parse_events(text: &[u8], memory: &mut Reservation) -> Result<(Value, Option<char>)> {
     charge(text, memory)?;
     json::parse_marked(&utf8(text), EVENT_LIMITS).map_err(refusal)
 }

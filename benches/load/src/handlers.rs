@@ -156,7 +156,7 @@ async fn start(folder: &Folder) -> Server {
     let url = format!("sqlite://{}/flagstaff.db?mode=rwc", folder.path().display());
     let telemetry = Telemetry::quiet().expect("instruments");
     // Time stands still, so that what is trusted for a moment, as keys are, stays so.
-    let clock = Clock::new(|| DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+    let clock = Clock::stopped(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
     Server::start_at(clock, settings, &url, &telemetry).await.expect("the service starts")
 }
 

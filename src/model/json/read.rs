@@ -15,7 +15,10 @@ use serde::{
 };
 use serde_json::{Number, Value};
 
-use super::{MAX_DEPTH, Object, surrogates::{mark_lone_surrogates, replace_lone_surrogates}};
+use super::{
+    MAX_DEPTH, Object,
+    surrogates::{mark_lone_surrogates, replace_lone_surrogates},
+};
 
 /// The deepest nesting that the parser itself follows.
 pub const MAX_PARSER_DEPTH: usize = 127;
@@ -39,20 +42,12 @@ pub struct Limits {
 
 impl Limits {
     /// For what a caller sends: [`MAX_DEPTH`] levels and [`MAX_ELEMENTS`] values.
-    pub const REQUEST: Self = Self {
-        depth: MAX_DEPTH,
-        elements: MAX_ELEMENTS,
-        bytes: usize::MAX,
-        truncates: false,
-    };
+    pub const REQUEST: Self =
+        Self { depth: MAX_DEPTH, elements: MAX_ELEMENTS, bytes: usize::MAX, truncates: false };
 
     /// For what the service stored or wrote itself, which was bounded when it came.
-    pub const STORED: Self = Self {
-        depth: MAX_PARSER_DEPTH,
-        elements: usize::MAX,
-        bytes: usize::MAX,
-        truncates: false,
-    };
+    pub const STORED: Self =
+        Self { depth: MAX_PARSER_DEPTH, elements: usize::MAX, bytes: usize::MAX, truncates: false };
 
     /// The same, with another depth.
     #[must_use]

@@ -33,9 +33,9 @@ pub fn contains_char(value: &Value, wanted: char) -> bool {
     match value {
         Value::String(text) => text.contains(wanted),
         Value::Array(items) => items.iter().any(|item| contains_char(item, wanted)),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(key, field)| key.contains(wanted) || contains_char(field, wanted)),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, field)| key.contains(wanted) || contains_char(field, wanted))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

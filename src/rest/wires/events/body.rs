@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn an_event_that_is_no_text_is_refused_alone() {
-        let body = json!([{"event": "x", "uuid": "1"}, {"event": "x", "uuid": "2", "a": ["cut ?"]}]);
+        let body =
+            json!([{"event": "x", "uuid": "1"}, {"event": "x", "uuid": "2", "a": ["cut ?"]}]);
         let envelope = Envelope::of(body, Some('?'), 0).unwrap();
         assert!(envelope.events[0].is_ok());
         assert_eq!(envelope.events[1], Err(LONE_SURROGATE.to_owned()));
