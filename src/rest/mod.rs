@@ -86,7 +86,8 @@ struct Rest {
 /// When two RPCs claim one path, which the tests would have found.
 pub fn edge(services: Services, settings: Settings) -> (Wires, Router) {
     let rest = Rest { services, settings: Arc::new(settings) };
-    let described = get(openapi::get).options(async || allow(HeaderValue::from_static("GET, OPTIONS, HEAD")));
+    let described =
+        get(openapi::get).options(async || allow(HeaderValue::from_static("GET, OPTIONS, HEAD")));
     let described = Router::new().route("/openapi.json", described);
     let router = management(&rest).merge(wires::router(&rest)).merge(described);
     (Wires::new(rest), router.method_not_allowed_fallback(method_not_allowed))

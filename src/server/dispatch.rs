@@ -130,8 +130,8 @@ impl Dispatch {
 
 /// The request as a page makes it, where pages may make it over gRPC-web.
 fn page_of_rpc(request: &Request) -> Option<PageRequest> {
-    let is_open = dialect(request.headers()) != Dialect::Grpc
-        && grpc::is_client_rpc(request.uri().path());
+    let is_open =
+        dialect(request.headers()) != Dialect::Grpc && grpc::is_client_rpc(request.uri().path());
     is_open.then(|| PageRequest::of(request))
 }
 

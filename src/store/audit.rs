@@ -3,11 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{
-    activity::NewActivity,
-    flag::User,
-    project::Project,
-};
+use crate::model::{activity::NewActivity, flag::User, project::Project};
 
 /// What a transaction has changed of flags so far.
 #[derive(Debug, Default)]

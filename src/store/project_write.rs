@@ -16,7 +16,8 @@ use sea_orm::{
 };
 
 use super::{
-    Store, Transaction, audit::Audit, change_log, driver_failure, entity::project, failure, projects,
+    Store, Transaction, audit::Audit, change_log, driver_failure, entity::project, failure,
+    projects,
 };
 use crate::model::{
     error::Result,

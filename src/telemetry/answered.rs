@@ -191,7 +191,10 @@ fn rpcs() -> impl Iterator<Item = String> {
         let services: Vec<_> = pool.services().collect();
         let methods = services.into_iter().flat_map(|service| {
             let name = service.full_name().to_owned();
-            service.methods().map(move |method| format!("{name}/{}", method.name())).collect::<Vec<_>>()
+            service
+                .methods()
+                .map(move |method| format!("{name}/{}", method.name()))
+                .collect::<Vec<_>>()
         });
         methods.collect::<Vec<_>>()
     };

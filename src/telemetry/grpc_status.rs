@@ -135,8 +135,12 @@ fn of_web(frame: &[u8]) -> Option<Code> {
         _ => return None,
     };
     let at = memmem::find(trailers, b"grpc-status:")? + b"grpc-status:".len();
-    let code: Vec<u8> =
-        trailers[at..].iter().copied().skip_while(|b| *b == b' ').take_while(u8::is_ascii_digit).collect();
+    let code: Vec<u8> = trailers[at..]
+        .iter()
+        .copied()
+        .skip_while(|b| *b == b' ')
+        .take_while(u8::is_ascii_digit)
+        .collect();
     Some(Code::from_bytes(&code))
 }
 

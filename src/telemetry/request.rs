@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
-use opentelemetry::propagation::Extractor;
+use opentelemetry::{propagation::Extractor, trace::TraceContextExt};
 use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -86,7 +86,8 @@ impl Telemetry {
         }
         span.record("http.response.status_code", status.as_u16());
         if self.tracers.is_some() {
-            span.record("otel.name", rest_method(verb, route));
+            // The span has begun under another name: the route is not known before the answer.
+            span.context().span().update_name(rest_method(verb, route));
             span.record("http.route", route);
             if status.is_server_error() {
                 span.record("otel.status_code", "ERROR");

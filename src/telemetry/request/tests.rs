@@ -75,7 +75,8 @@ async fn a_call_that_nobody_waits_for_counts_as_cancelled() {
     let telemetry = Telemetry::quiet().unwrap();
     let path = "/flagstaff.v1.EvaluationService/WatchFlags";
     let request = request("POST", path, "application/grpc");
-    let stream = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let stream =
+        Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let answer = async move |_| Response::new(stream);
     drop(telemetry.traced([127, 0, 0, 1].into(), request, answer).await);
     let line = "method=\"flagstaff.v1.EvaluationService/WatchFlags\",status=\"CANCELLED\"} 1";
