@@ -24,7 +24,7 @@ impl Audit {
     /// Notes a change. Several to one flag are told as one.
     pub(super) fn note(&mut self, new: &NewActivity) {
         let change = self.flags.entry(new.flag_id).or_insert_with(|| FlagChange {
-            key: new.name.clone(),
+            key: new.key.clone(),
             operation: new.action.as_str(),
             fields: Vec::new(),
         });

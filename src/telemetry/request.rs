@@ -18,9 +18,9 @@ use super::{
     request_id,
 };
 
-/// What programs ask of the service all day begins with one of these.
-const DELIVERY: [&str; 3] = ["/flagstaff.v1.EvaluationService/", "/flags", "/decide"];
-/// Of these, the routes that are answered before any router could tell them.
+/// What programs ask of the service all day: the RPCs that begin so, and these routes, which are
+/// answered before any router could tell them.
+const DELIVERY: &str = "/flagstaff.v1.EvaluationService/";
 const ROUTES: [&str; 3] = ["/flags", "/decide", "/flags/definitions"];
 
 impl Telemetry {
@@ -120,7 +120,8 @@ impl Telemetry {
                 )
             };
         }
-        let is_delivery = DELIVERY.iter().any(|path| request.uri().path().starts_with(path));
+        let path = request.uri().path();
+        let is_delivery = path.starts_with(DELIVERY) || route(path).is_some();
         if is_delivery && self.tracers.is_none() {
             return span!(debug_span);
         }

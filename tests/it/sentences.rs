@@ -215,7 +215,7 @@ async fn the_log_tells_who_changed_which_flag_in_one_line_a_change() {
     let wanted = [
         line("created", ""),
         line("updated", "name,active,evaluation_contexts"),
-        line("updated", "active"),
+        line("updated", "active,performed_rollback"),
         line("updated", "tags"),
         line("deleted", "deleted"),
     ];
