@@ -126,9 +126,9 @@ fn of_http(status: u16) -> Code {
 /// The status in a frame of gRPC-web, if it is the last one.
 fn of_web(frame: &[u8]) -> Option<Code> {
     let decoded;
-    let trailers = match frame.first()? {
-        &WEB_TRAILERS => frame,
-        &WEB_TEXT_TRAILERS => {
+    let trailers = match *frame.first()? {
+        WEB_TRAILERS => frame,
+        WEB_TEXT_TRAILERS => {
             decoded = BASE64_STANDARD.decode(frame).ok()?;
             &decoded
         }
