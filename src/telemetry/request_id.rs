@@ -2,7 +2,7 @@
 //! `x-request-id`, or a new one.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 use uuid::Builder;
 
 /// The header, of requests and of answers.
@@ -14,12 +14,15 @@ const MAX_BYTES: usize = 128;
 /// Returns the id of a request, which its headers hold afterwards. One that is too long, or holds
 /// what has no place in a log, is replaced.
 pub(super) fn ensure(headers: &mut HeaderMap) -> HeaderValue {
-    if let Some(id) = headers.get(&NAME).filter(|id| is_valid(id.as_bytes())) {
-        return id.clone();
+    match headers.entry(NAME) {
+        Entry::Occupied(sent) if is_valid(sent.get().as_bytes()) => sent.get().clone(),
+        Entry::Occupied(mut sent) => {
+            let id = fresh();
+            sent.insert(id.clone());
+            id
+        }
+        Entry::Vacant(none) => none.insert(fresh()).clone(),
     }
-    let id = fresh();
-    headers.insert(NAME, id.clone());
-    id
 }
 
 fn is_valid(id: &[u8]) -> bool {
