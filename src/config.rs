@@ -1,10 +1,14 @@
 //! Every setting of the service: its type, unit, default and variable. Settings
 //! are read once, here; a bad one is named in the refusal.
 
+pub(crate) mod values;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
+
+use values::{address, at_least_one, connections, interval, network, public_url, time_limit};
 
 use crate::{
     auth::{Secret, TokenKind},
@@ -87,22 +91,6 @@ impl DatabasePoolSettings {
     }
 }
 
-fn connections(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(count @ 1..=10_000) => Ok(count),
-        _ => Err("not a number from 1 to 10000".into()),
-    }
-}
-
-fn time_limit(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(limit) if limit < Duration::from_millis(1) => Err("less than 1ms".into()),
-        Ok(limit) if limit > Duration::from_secs(86_400) => Err("more than one day".into()),
-        Ok(limit) => Ok(limit),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// How logs are written; every command takes it.
 #[derive(Args, Clone, Debug)]
 pub struct LogSettings {
@@ -143,10 +131,10 @@ pub enum RateLimitMode {
 #[derive(Args, Clone, Debug)]
 pub struct ServeSettings {
     /// Where gRPC and REST are served
-    #[arg(long, env = "FLAGSTAFF_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "FLAGSTAFF_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are served
-    #[arg(long, env = "FLAGSTAFF_OPS_LISTEN", default_value = "127.0.0.1:9090")]
+    #[arg(long, env = "FLAGSTAFF_OPS_LISTEN", default_value = "127.0.0.1:9090", value_parser = address)]
     pub ops_listen: SocketAddr,
     /// Where clients reach the service, for links in lists [default: the request's Host]
     #[arg(long, env = "FLAGSTAFF_PUBLIC_URL", value_parser = public_url)]
@@ -173,7 +161,7 @@ pub struct ServeSettings {
     pub max_queue_delay: Duration,
     /// Networks (CIDR) of proxies whose `X-Forwarded-*` headers tell the client's address (for
     /// traces) and how it reached the service (for links in lists)
-    #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',')]
+    #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
     /// The largest request body in bytes [default: 20 MiB for ingestion, 1 MiB elsewhere]
     #[arg(long, env = "FLAGSTAFF_MAX_BODY_BYTES")]
@@ -202,7 +190,7 @@ pub struct ServeSettings {
     #[arg(long, env = "FLAGSTAFF_BODY_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
     /// How often usage is searched for views and interactions that other replicas ingested
-    #[arg(long, env = "FLAGSTAFF_ENRICHMENT_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "FLAGSTAFF_ENRICHMENT_INTERVAL", default_value = "30s", value_parser = interval)]
     pub enrichment_interval: Duration,
     /// The use of a flag that happened longer ago is accepted, and not counted
     #[arg(long, env = "FLAGSTAFF_USAGE_MAX_AGE", default_value = "90d", value_parser = humantime::parse_duration)]
@@ -211,7 +199,7 @@ pub struct ServeSettings {
     #[arg(long, env = "FLAGSTAFF_EVENT_DEDUP_WINDOW", default_value = "30d", value_parser = humantime::parse_duration)]
     pub event_dedup_window: Duration,
     /// How often those who watch flags hear from the service when nothing changes
-    #[arg(long, env = "FLAGSTAFF_WATCH_HEARTBEAT", default_value = "15s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "FLAGSTAFF_WATCH_HEARTBEAT", default_value = "15s", value_parser = interval)]
     pub watch_heartbeat: Duration,
     /// How long the answer to a write waits, after its commit, until this replica serves the change
     #[arg(long, env = "FLAGSTAFF_REFRESH_TIMEOUT", default_value = "5s", value_parser = humantime::parse_duration)]
@@ -359,24 +347,5 @@ impl EncryptionKey {
 impl std::fmt::Debug for EncryptionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("EncryptionKey(***)")
-    }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("not a whole number".into()),
-    }
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    let has_scheme = text.starts_with("http://") || text.starts_with("https://");
-    match text.parse::<http::Uri>() {
-        Ok(uri) if uri.authority().is_some_and(|host| host.as_str().contains('@')) => {
-            Err("must hold no user and no password: links repeat it".into())
-        }
-        Ok(uri) if has_scheme && uri.authority().is_some() => Ok(text.to_owned()),
-        _ => Err("not an http:// or https:// URL".into()),
     }
 }

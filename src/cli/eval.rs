@@ -75,7 +75,7 @@ pub(super) async fn run(eval: Eval, database_url: &str) -> Result<ExitCode, Fail
             "condition_index": outcome.condition_index,
             "description": outcome.description(),
         },
-    }));
+    }))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::Failure;
+use crate::config::values::address;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Args, Clone, Debug)]
 pub(super) struct Healthcheck {
     /// Where the service answers `/readyz`
-    #[arg(long, env = "FLAGSTAFF_OPS_LISTEN", default_value = "127.0.0.1:9090")]
+    #[arg(long, env = "FLAGSTAFF_OPS_LISTEN", default_value = "127.0.0.1:9090", value_parser = address)]
     ops_listen: SocketAddr,
 }
 

@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use clap::{ArgGroup, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Failure, services, terminal::print_json};
+use super::{
+    Failure, services,
+    terminal::{print, print_json},
+};
 use crate::{
     config::EncryptionKey,
     encryption,
@@ -71,11 +74,12 @@ pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, F
             let reach = if all_projects { Reach::Organization } else { Reach::Projects(project) };
             let expires_at = expires.map(|after| expiry(&services, after)).transpose()?;
             let wanted = WantedKey { reach, scopes, user_email: user, label, expires_at };
-            println!("{}", services.create_operators_key(wanted).await?.secret.reveal());
+            check_projects(&services, &wanted.reach).await?;
+            print(services.create_operators_key(wanted).await?.secret.reveal())?;
         }
         Keys::List => {
             let keys = services.list_operators_keys().await?;
-            print_json(&keys.iter().map(shown).collect());
+            print_json(&keys.iter().map(shown).collect())?;
         }
         Keys::Revoke { id } => {
             services.revoke_operators_key(id).await.map_err(|error| unknown(error, id))?
@@ -86,7 +90,7 @@ pub(super) async fn run(command: Keys, database_url: &str) -> Result<ExitCode, F
             let rotation = services.rotate_encryption(&cipher).await?;
             print_json(
                 &json!({"rotated": rotation.rotated, "undecryptable": rotation.undecryptable}),
-            );
+            )?;
             if !rotation.undecryptable.is_empty() {
                 let left = rotation.undecryptable.len();
                 let why = "no given key decrypts them, and they stay as they are";
@@ -111,7 +115,21 @@ fn some_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("must be longer than nothing".into()),
         Ok(time) => Ok(time),
-        Err(error) => Err(error.to_string()),
+        Err(_) => {
+            Err("not a length of time; write how long the key holds, such as 30d, 12h or 1y".into())
+        }
+    }
+}
+
+/// Names a project that a key shall open and that is not there.
+async fn check_projects(services: &Services, reach: &Reach) -> Result<(), Failure> {
+    let Reach::Projects(wanted) = reach else { return Ok(()) };
+    let there = services.list_operators_projects().await?;
+    match wanted.iter().find(|id| !there.iter().any(|project| project.id == **id)) {
+        Some(id) => Err(Failure::Setting(format!(
+            "--project: there is no project {id}; `flagstaff projects list` shows all"
+        ))),
+        None => Ok(()),
     }
 }
 

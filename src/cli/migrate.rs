@@ -57,7 +57,8 @@ pub(super) async fn run(command: Migrate, database_url: &str) -> Result<ExitCode
     }
     for state in store.migration_states().await? {
         let name = terminal::escaped(&state.name);
-        println!("{:8} {name}", if state.applied { "applied" } else { "pending" });
+        let word = if state.applied { "applied" } else { "pending" };
+        terminal::print(format_args!("{word:8} {name}"))?;
     }
     store.close().await;
     drop(setup);
@@ -116,8 +117,8 @@ fn of_projects(count: u64) -> String {
 /// Asks at the terminal; only `y` or `yes` is a yes.
 fn is_confirmed(question: &str) -> Result<bool, Failure> {
     let unread = |error: std::io::Error| Failure::Setting(format!("no answer: {error}"));
-    eprint!("{question}");
-    std::io::stderr().flush().map_err(unread)?;
+    let mut terminal = std::io::stderr().lock();
+    write!(terminal, "{question}").and_then(|()| terminal.flush()).map_err(unread)?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(unread)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -3,8 +3,6 @@
 //! What a command cannot do it says in one sentence on stderr, naming the
 //! setting, with exit code 2. Results for programs are the last line on stdout.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
-
 mod eval;
 mod healthcheck;
 mod import;
@@ -104,6 +102,21 @@ impl From<KeysError> for Failure {
     }
 }
 
+impl Failure {
+    /// The same failure, told with the file where another program keeps the database locked.
+    fn of_database(self, database_url: &str) -> Self {
+        let is_locked = matches!(&self, Self::Operation(error) if error.causes().contains("database is locked"));
+        match Store::sqlite_file(database_url).filter(|_| is_locked) {
+            Some(file) => Self::Setting(format!(
+                "--database-url (FLAGSTAFF_DATABASE_URL): another program keeps the database file `{}` \
+                 locked; try again once it is done, or stop it",
+                file.display()
+            )),
+            None => self,
+        }
+    }
+}
+
 /// Callers of the network see no causes; the operator does.
 fn explained(error: &Error) -> String {
     let named = error.attr.as_ref().map(|attr| format!("{attr}: ")).unwrap_or_default();
@@ -122,11 +135,13 @@ pub fn run() -> ExitCode {
     };
     match execute(cli) {
         Ok(code) => code,
-        Err(failure) => {
-            eprintln!("error: {}", terminal::escaped(&failure.to_string()));
-            ExitCode::from(2)
-        }
+        Err(failure) => fail(&failure),
     }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    terminal::print_note(format_args!("error: {}", terminal::escaped(&failure.to_string())));
+    ExitCode::from(2)
 }
 
 fn execute(cli: Cli) -> Result<ExitCode, Failure> {
@@ -137,7 +152,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let Cli { database, log, command } = cli;
     runtime.block_on(async {
         let database = &database.database_url;
-        match command {
+        let done = match command {
             Command::Serve(settings) => serve::run(*settings, database, &log).await,
             Command::Migrate(command) => migrate::run(command, database).await,
             Command::Projects(command) => projects::run(command, database).await,
@@ -145,7 +160,8 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Eval(command) => eval::run(command, database).await,
             Command::Import(command) => import::run(*command, database).await,
             Command::Healthcheck(command) => healthcheck::run(&command).await,
-        }
+        };
+        done.map_err(|failure| failure.of_database(database))
     })
 }
 
@@ -168,17 +184,20 @@ fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
 fn refused(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            print!("{error}");
-            return ExitCode::SUCCESS;
+            let help = error.to_string();
+            let printed = terminal::print(help.trim_end());
+            return printed.map_or_else(|failure| fail(&failure), |()| ExitCode::SUCCESS);
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => eprint!("{error}"),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            terminal::print_note(error.to_string().trim_end());
+        }
         _ => {
             let text = error.to_string();
             let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
             let sentence: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
             let sentence = sentence.join(" ");
             let sentence = sentence.trim_end_matches(" For more information, try '--help'.");
-            eprintln!("{}", terminal::escaped(sentence));
+            terminal::print_note(terminal::escaped(sentence));
         }
     }
     ExitCode::from(2)

@@ -32,7 +32,7 @@ pub(super) async fn run(command: Projects, database_url: &str) -> Result<ExitCod
                 "organization_id": project.organization_id,
                 "api_token": project.api_token,
                 "secret_api_token": created.secret.reveal(),
-            }));
+            }))?;
         }
         Projects::List => {
             let projects = services.list_operators_projects().await?;
@@ -44,7 +44,7 @@ pub(super) async fn run(command: Projects, database_url: &str) -> Result<ExitCod
                     "api_token": project.api_token,
                 })
             });
-            print_json(&shown.collect::<Value>());
+            print_json(&shown.collect::<Value>())?;
         }
     }
     services.store.clone().close().await;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Failure;
+use super::{Failure, terminal::print};
 use crate::{
     auth::Secret,
     config::{
@@ -35,7 +35,7 @@ pub(super) async fn run(
         }
     };
     if let Some(made) = &started.bootstrapped {
-        announce(made, &chosen);
+        announce(made, &chosen)?;
     }
     tracing::info!(address = %started.address, ops.address = %started.ops_address, "serving");
     signals.next().await;
@@ -56,7 +56,7 @@ fn failure(error: StartError) -> Failure {
 
 /// Prints the credentials of the first start, once: afterwards only hashes of the secrets are
 /// stored. A value that the operator chose is not repeated.
-fn announce(made: &Bootstrapped, chosen: &BootstrapSettings) {
+fn announce(made: &Bootstrapped, chosen: &BootstrapSettings) -> Result<(), Failure> {
     let shown = |made: &Secret, chosen: &Option<Secret>, variable: &str| match chosen {
         Some(_) => format!("(from {variable})"),
         None => made.reveal().to_owned(),
@@ -64,10 +64,10 @@ fn announce(made: &Bootstrapped, chosen: &BootstrapSettings) {
     let token = shown(&made.project_token, &chosen.project_token, BOOTSTRAP_PROJECT_TOKEN);
     let secret = shown(&made.project_secret, &chosen.project_secret, BOOTSTRAP_PROJECT_SECRET);
     let key = shown(&made.personal_api_key, &chosen.personal_api_key, BOOTSTRAP_PERSONAL_API_KEY);
-    println!("project id: {}", made.project_id);
-    println!("project token: {token}");
-    println!("project secret: {secret}");
-    println!("personal api key: {key}");
+    print(format_args!(
+        "project id: {}\nproject token: {token}\nproject secret: {secret}\npersonal api key: {key}",
+        made.project_id
+    ))
 }
 
 /// SIGTERM from an orchestrator and SIGINT from a terminal.

@@ -1,13 +1,38 @@
 //! Text from elsewhere on its way to a terminal: names, errors and answers of others may hold escape
 //! sequences, which would move the cursor, hide lines or type for the operator.
 
-use std::{borrow::Cow, fmt::Write};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write},
+    io::{self, ErrorKind, Write as _},
+};
 
 use serde_json::Value;
 
+use super::Failure;
+
 /// Prints a value as one line of JSON. Characters that a terminal acts on are escaped as JSON does.
-pub(super) fn print_json(value: &Value) {
-    println!("{}", json_line(&value.to_string()));
+pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
+    print(json_line(&value.to_string()))
+}
+
+/// Prints a line, or lines, on stdout. A reader who has gone had enough of it, as in `keys list | head`.
+///
+/// # Errors
+///
+/// It could not be written: the disk is full.
+pub(super) fn print(text: impl Display) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Setting(format!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line on stderr. There is nobody to tell if that cannot be done.
+pub(super) fn print_note(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Returns `text` on one line, with every character that a terminal acts on written as `\u{1b}`.

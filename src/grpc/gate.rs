@@ -95,6 +95,12 @@ impl Gate {
         }))
     }
 
+    /// Whether a path is that of an RPC of the contract.
+    #[must_use]
+    pub fn knows(&self, path: &str) -> bool {
+        self.0.limits.contains_key(path)
+    }
+
     /// Reads the message of a call. Requests to other services than the contract's pass with a
     /// bound on the time between their messages alone.
     ///

@@ -80,6 +80,13 @@ impl Limits {
 }
 
 const INGEST_EVENTS: &str = "/flagstaff.v1.IngestService/IngestEvents";
+const WATCH_FLAGS: &str = "/flagstaff.v1.EvaluationService/WatchFlags";
+
+/// Whether a path is that of an RPC which public tokens may call, so that pages of any site may.
+#[must_use]
+pub fn is_client_rpc(path: &str) -> bool {
+    Call::of(path).is_some() || matches!(path, INGEST_EVENTS | WATCH_FLAGS)
+}
 
 /// Marks a request that came as gRPC-web; the layer that unwraps it hides that.
 #[derive(Clone, Copy, Debug)]

@@ -140,7 +140,9 @@ pub struct NewActivity {
     pub action: Action,
     /// The flag it was done to.
     pub flag_id: i64,
-    /// The name the row shows: the flag's key.
+    /// The flag's key.
+    pub key: String,
+    /// The name the row shows: the flag's key, or its name where its tags are changed in bulk.
     pub name: String,
     /// What differs.
     pub changes: Vec<Change>,

@@ -10,6 +10,7 @@ mod body;
 mod bulk;
 mod call;
 mod cohorts;
+mod cors;
 mod dashboard_page;
 mod dashboards;
 mod error;
@@ -28,16 +29,17 @@ mod test_evaluation;
 mod versions;
 mod wires;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
     extract::Request,
     response::{IntoResponse, Response},
-    routing::{MethodFilter, MethodRouter, get, on},
+    routing::{MethodFilter, MethodRouter, get, on, options},
 };
-use http::Method;
+use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 
+pub use cors::PageRequest;
 pub use links::{Forwarded, is_host};
 pub use paths::{Binding, bindings};
 pub use wires::{Wire, Wires};
@@ -84,7 +86,9 @@ struct Rest {
 /// When two RPCs claim one path, which the tests would have found.
 pub fn edge(services: Services, settings: Settings) -> (Wires, Router) {
     let rest = Rest { services, settings: Arc::new(settings) };
-    let described = Router::new().route("/openapi.json", get(openapi::get));
+    let described =
+        get(openapi::get).options(async || allow(HeaderValue::from_static("GET, OPTIONS, HEAD")));
+    let described = Router::new().route("/openapi.json", described);
     let router = management(&rest).merge(wires::router(&rest)).merge(described);
     (Wires::new(rest), router.method_not_allowed_fallback(method_not_allowed))
 }
@@ -100,11 +104,38 @@ fn management(rest: &Rest) -> Router {
         let route = move |request: Request| answer(rest.clone(), handler, request);
         with_both(router, &path, on(verb(method), route))
     });
-    feeds.into_iter().fold(router, |router, Binding { method, path, .. }| {
+    let router = feeds.into_iter().fold(router, |router, Binding { method, path, .. }| {
         let rest = rest.clone();
         let route = move |request| wires::definitions::of_project(rest.clone(), request);
         with_both(router, &path, on(verb(method), route))
+    });
+    allowed().into_iter().fold(router, |router, (path, methods)| {
+        with_both(router, &path, options(async move || allow(methods)))
     })
+}
+
+/// What `Allow` says of each management path, with the verbs that HTTP adds by itself.
+fn allowed() -> BTreeMap<String, HeaderValue> {
+    let mut methods: BTreeMap<String, Vec<Method>> = BTreeMap::new();
+    for Binding { method, path, .. } in bindings() {
+        let of_path = methods.entry(path).or_default();
+        if method == Method::GET {
+            of_path.push(Method::HEAD);
+        }
+        of_path.push(method);
+    }
+    let listed = |mut methods: Vec<Method>| {
+        methods.push(Method::OPTIONS);
+        methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+        HeaderValue::try_from(names.join(", ")).expect("names of verbs are visible ASCII")
+    };
+    methods.into_iter().map(|(path, methods)| (path, listed(methods))).collect()
+}
+
+/// The answer to `OPTIONS`: the verbs that a path takes.
+pub fn allow(methods: HeaderValue) -> Response {
+    (StatusCode::OK, [(ALLOW, methods)]).into_response()
 }
 
 fn verb(method: Method) -> MethodFilter {
@@ -135,9 +166,18 @@ pub fn refused(request: &Request, error: Error) -> Response {
     response
 }
 
-/// The answer to a path that nobody serves.
-pub async fn not_found() -> Response {
-    Error::not_found().into_response()
+/// The answer to a path that nobody serves. The body is that of an absent object, so the words that
+/// tell it from one travel beside it.
+pub fn unknown_path() -> Response {
+    let hint = "This path is unknown. GET /openapi.json lists all REST paths.";
+    Error::not_found().with_hint(hint).into_response()
+}
+
+/// The answer to a request on the path of an RPC that is neither gRPC nor gRPC-web.
+pub fn not_grpc() -> Response {
+    let hint = "This is the path of an RPC. Call it with the content type application/grpc or \
+                application/grpc-web; GET /openapi.json lists all REST paths.";
+    Error::not_found().with_hint(hint).into_response()
 }
 
 /// The whole number in a path; what is none names nothing (management-api 1.1).

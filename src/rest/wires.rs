@@ -4,7 +4,6 @@
 //! What bodies mean is decided in `sdk`; here they meet HTTP.
 
 mod browser;
-mod cors;
 pub(super) mod definitions;
 mod events;
 mod flags;
@@ -15,14 +14,14 @@ use axum::{
     Router,
     extract::Request,
     middleware::from_fn,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{MethodRouter, any},
 };
-use http::{HeaderValue, StatusCode, header::ALLOW};
+use http::{HeaderValue, StatusCode};
 
 pub(super) use events::PATHS as EVENT_PATHS;
 
-use super::Rest;
+use super::{Rest, allow, cors};
 use crate::auth::Identity;
 
 /// The client paths but for those of [`Wire`], each with and without the last slash. Browsers of
@@ -82,7 +81,7 @@ pub(super) fn open_to_page(request: &Request, response: &mut Response) {
     let path = request.uri().path();
     let is_wire = matches!(Wire::of(path), Some(Wire::Flags | Wire::Decide));
     if is_wire || events::PATHS.contains(&path.strip_suffix('/').unwrap_or(path)) {
-        cors::Asked::of(request).tell(response);
+        cors::PageRequest::of(request).open_path(response);
     }
 }
 
@@ -99,9 +98,11 @@ fn both(router: Router<Rest>, path: &str, route: MethodRouter<Rest>) -> Router<R
     router.route(path, route.clone()).route(&format!("{path}/"), route)
 }
 
-/// The answer to `OPTIONS`.
+/// The answer to `OPTIONS` on a client path, as evaluation 4 and 15.1 have it.
 fn options(allowed: &'static str) -> Response {
-    (StatusCode::NO_CONTENT, [(ALLOW, HeaderValue::from_static(allowed))]).into_response()
+    let mut response = allow(HeaderValue::from_static(allowed));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 #[cfg(test)]

@@ -9,8 +9,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{Router, body::Body, extract::Request, response::Response};
-use http::{HeaderMap, Uri, header::CONTENT_TYPE};
+use axum::{
+    Router,
+    body::Body,
+    extract::{MatchedPath, Request},
+    middleware::{Next, from_fn},
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, Method, Uri, header::CONTENT_TYPE};
 use tonic::{Status, service::Routes};
 use tonic_web::GrpcWebLayer;
 use tower::{
@@ -21,10 +27,13 @@ use tower::{
 use super::{addresses::AddressLimits, headers, overload::LoadShedder};
 use crate::{
     auth::{Authenticator, Identity},
-    grpc::{Call, Calls, DeadlineLayer, Gate, OverWeb, blame_caller, holding},
+    grpc::{self, Call, Calls, DeadlineLayer, Gate, OverWeb, blame_caller, holding},
     model::error::Error,
-    rest::{self, Wire, Wires},
+    rest::{self, PageRequest, Wire, Wires},
 };
+
+/// What the path of an RPC takes.
+const RPC_METHODS: HeaderValue = HeaderValue::from_static("POST, OPTIONS");
 
 type Boxed = BoxCloneSyncService<Request, Response, Infallible>;
 
@@ -59,8 +68,8 @@ impl Dispatch {
         let grpc = DeadlineLayer.layer(router.clone());
         // The gRPC-web layer answers 400 to plain HTTP, so it wraps these calls alone.
         let web = GrpcWebLayer::new().layer(DeadlineLayer.layer(router.clone()));
-        let fallback = Dialects { grpc: boxed(grpc), web: boxed(web) };
-        let all = rest.fallback_service(fallback);
+        let fallback = Dialects { grpc: boxed(grpc), web: boxed(web), gate: gate.clone() };
+        let all = rest.layer(from_fn(tell_route)).fallback_service(fallback);
         Self { authenticator, all, grpc: router, gate, calls, wires, addresses, shedder }
     }
 
@@ -92,7 +101,14 @@ impl Dispatch {
         // Apart, so that the calls above do not take room along for it.
         match is_plain {
             true => Box::pin(routed(self.grpc.clone(), identity, request)).await.map(Body::new),
-            false => Box::pin(routed(self.all.clone(), identity, request)).await,
+            false => {
+                let page = page_of_rpc(&request);
+                let mut response = Box::pin(routed(self.all.clone(), identity, request)).await;
+                if let Some(page) = page {
+                    page.open_rpc(&mut response);
+                }
+                response
+            }
         }
     }
 
@@ -112,6 +128,13 @@ impl Dispatch {
     }
 }
 
+/// The request as a page makes it, where pages may make it over gRPC-web.
+fn page_of_rpc(request: &Request) -> Option<PageRequest> {
+    let is_open =
+        dialect(request.headers()) != Dialect::Grpc && grpc::is_client_rpc(request.uri().path());
+    is_open.then(|| PageRequest::of(request))
+}
+
 /// A refusal in the dialect of the request, before anything was done for it.
 fn refused(request: &Request, error: Error) -> Response {
     match dialect(request.headers()) {
@@ -121,6 +144,9 @@ fn refused(request: &Request, error: Error) -> Response {
             let mut response = Status::from(error).into_http::<Body>();
             if let Some(kind) = request.headers().get(CONTENT_TYPE) {
                 response.headers_mut().insert(CONTENT_TYPE, kind.clone());
+            }
+            if let Some(page) = page_of_rpc(request) {
+                page.open_rpc(&mut response);
             }
             response
         }
@@ -145,6 +171,13 @@ fn is_plain_call(request: &Request) -> bool {
     service.contains('.')
         && dialect(request.headers()) == Dialect::Grpc
         && !request.headers().contains_key("grpc-timeout")
+}
+
+/// Leaves the route in the answer, by which the request is counted.
+async fn tell_route(route: MatchedPath, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(route);
+    response
 }
 
 fn boxed<S>(service: S) -> Boxed
@@ -199,6 +232,8 @@ where
 struct Dialects {
     grpc: Boxed,
     web: Boxed,
+    /// Knows the paths of the RPCs.
+    gate: Gate,
 }
 
 impl Service<Request> for Dialects {
@@ -217,7 +252,14 @@ impl Service<Request> for Dialects {
                 request.extensions_mut().insert(OverWeb);
                 Box::pin(self.web.clone().oneshot(request))
             }
-            Dialect::Neither => Box::pin(async { Ok(rest::not_found().await) }),
+            Dialect::Neither => {
+                let response = match (self.gate.knows(request.uri().path()), request.method()) {
+                    (true, &Method::OPTIONS) => rest::allow(RPC_METHODS),
+                    (true, _) => rest::not_grpc(),
+                    (false, _) => rest::unknown_path(),
+                };
+                Box::pin(async { Ok(response) })
+            }
         }
     }
 }
@@ -247,7 +289,7 @@ mod tests {
     #[test]
     fn the_content_type_tells_the_dialect() {
         let of = |kind: &'static str| {
-            dialect(&HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static(kind))]))
+            dialect(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
         };
         assert_eq!(of("application/grpc"), Dialect::Grpc);
         assert_eq!(of("application/grpc+proto"), Dialect::Grpc);

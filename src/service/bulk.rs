@@ -208,13 +208,14 @@ fn skipped(caller: &Caller, ids: &[i64], flags: &[BulkFlag]) -> Vec<(i64, &'stat
 
 /// The row of one deletion: under the key it had, and without changes (4.6).
 fn deletion_of(flag: &DeletedFlag) -> NewActivity {
-    let name = flag.key.clone();
-    NewActivity { action: Action::Deleted, flag_id: flag.id, name, changes: Vec::new() }
+    let (key, name) = (flag.key.clone(), flag.key.clone());
+    NewActivity { action: Action::Deleted, flag_id: flag.id, key, name, changes: Vec::new() }
 }
 
 fn tagging_of(flag: BulkFlag, before: Vec<String>, after: &[String]) -> NewActivity {
     let change =
         Change { field: "tags", action: "changed", before: before.into(), after: after.into() };
-    let name = if flag.name.is_empty() { flag.key } else { flag.name };
-    NewActivity { action: Action::Updated, flag_id: flag.id, name, changes: vec![change] }
+    let BulkFlag { id: flag_id, key, name, .. } = flag;
+    let name = if name.is_empty() { key.clone() } else { name };
+    NewActivity { action: Action::Updated, flag_id, key, name, changes: vec![change] }
 }

@@ -70,5 +70,6 @@ async fn contexts(
 }
 
 fn row_about(flag: &FeatureFlag, action: Action, changes: Vec<Change>) -> NewActivity {
-    NewActivity { action, flag_id: flag.id, name: flag.key.clone(), changes }
+    let (key, name) = (flag.key.clone(), flag.key.clone());
+    NewActivity { action, flag_id: flag.id, key, name, changes }
 }

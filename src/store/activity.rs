@@ -78,6 +78,8 @@ impl ProjectWrite {
         user_id: Option<i64>,
         now: DateTime<Utc>,
     ) -> Result<()> {
+        self.user(user_id).await?;
+        rows.iter().for_each(|new| self.audit.note(new));
         for rows in rows.chunks(ROWS) {
             let rows = rows.iter().map(|new| self.row(new, user_id, now));
             activity_log::Entity::insert_many(rows)

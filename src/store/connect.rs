@@ -1,6 +1,9 @@
 //! Opens a database: which file or server, with what pools and time-outs.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use sea_orm::sqlx::{
     self, ConnectOptions as _, Connection,
@@ -44,6 +47,31 @@ pub enum ConnectError {
          `flagstaff migrate up` makes one"
     )]
     Missing(PathBuf),
+    /// There is no such SQLite file, and the URL does not say that one may be made.
+    #[error(
+        "--database-url (FLAGSTAFF_DATABASE_URL): unable to open database file `{}`: there is none; \
+         `sqlite://{}?mode=rwc` makes one", .0.display(), .0.display()
+    )]
+    NotMade(PathBuf),
+    /// The folder of a SQLite file is not there.
+    #[error(
+        "--database-url (FLAGSTAFF_DATABASE_URL): unable to open database file `{}`: \
+         there is no folder `{}`", .file.display(), .folder.display()
+    )]
+    NoFolder {
+        /// The file.
+        file: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// SQLite does not open a file.
+    #[error("--database-url (FLAGSTAFF_DATABASE_URL): cannot open the database file `{}`: {why}", .file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What SQLite says.
+        why: String,
+    },
     /// The database is there, its schema is not the newest.
     #[error(
         "--database-url (FLAGSTAFF_DATABASE_URL): the database lacks schema changes; \
@@ -141,6 +169,9 @@ async fn connect_sqlite(
         return Err(ConnectError::Missing(file));
     }
     let is_created = access == Access::Create && url.contains("mode=rwc");
+    if !in_memory {
+        check_place(&file, is_created)?;
+    }
     if is_created && !in_memory {
         sqlite_file::create_private(&file);
     }
@@ -148,7 +179,8 @@ async fn connect_sqlite(
     let pool =
         |connections| Pool::sqlite(options.clone(), connections, in_memory, settings.limits());
     let write = pool(1);
-    write.open_one().await.map_err(|error| ConnectError::Unreachable(reason(&error)))?;
+    let refused = |error| ConnectError::File { file: file.clone(), why: reason(&error) };
+    write.open_one().await.map_err(refused)?;
     let pools = match in_memory {
         // An in-memory database lives in its one connection.
         true => Pools {
@@ -167,6 +199,19 @@ async fn connect_sqlite(
     // The file is there by now.
     let reachable = Reachability::of(Store::sqlite_file(url).and_then(OpenFile::at));
     Ok(Store::of(pools, reachable, url, settings))
+}
+
+/// Checks that a file is there, or can be made where it shall be.
+fn check_place(file: &Path, is_created: bool) -> Result<(), ConnectError> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+        let (file, folder) = (file.to_owned(), folder.to_owned());
+        return Err(ConnectError::NoFolder { file, folder });
+    }
+    match is_created || file.exists() {
+        true => Ok(()),
+        false => Err(ConnectError::NotMade(file.to_owned())),
+    }
 }
 
 fn in_memory(url: &str) -> bool {
@@ -217,8 +262,16 @@ fn postgres_options(
 }
 
 fn parsed(url: &str) -> Result<PgConnectOptions, ConnectError> {
-    PgConnectOptions::from_str(url)
-        .map_err(|error| ConnectError::Url(without_password(url), format!(" ({error})")))
+    let refused = |why: &str| {
+        let reserved = "in the user and the password, `@` is written as %40, `:` as %3A, `/` as %2F, \
+                        `?` as %3F, `#` as %23 and `%` as %25";
+        ConnectError::Url(without_password(url), format!(" ({why}; {reserved})"))
+    };
+    // What stands behind it is no part of the address, which so were another one.
+    if url.contains('#') {
+        return Err(refused("it holds a `#`"));
+    }
+    PgConnectOptions::from_str(url).map_err(|error| refused(&error.to_string()))
 }
 
 /// One plain connection first: a pool would try again until its time-out, and then name that

@@ -236,9 +236,14 @@ impl ProjectWrite {
         Ok(())
     }
 
-    /// A user's whole record, for signing a change.
-    pub(crate) async fn user(&self, id: Option<i64>) -> Result<Option<User>> {
-        Ok(users::by_ids(&self.txn, Vec::from_iter(id)).await?.into_values().next())
+    /// A user's whole record, for signing a change. It is read once.
+    pub(crate) async fn user(&mut self, id: Option<i64>) -> Result<Option<User>> {
+        let is_known = self.audit.actor.as_ref().map(|user| user.id) == id;
+        if !is_known {
+            let users = users::by_ids(&self.txn, Vec::from_iter(id)).await?;
+            self.audit.actor = users.into_values().next();
+        }
+        Ok(self.audit.actor.clone())
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod activity;
 mod activity_redaction;
 mod among;
 pub(crate) mod audience;
+mod audit;
 pub(crate) mod change_feed;
 mod change_log;
 pub(crate) mod changes;

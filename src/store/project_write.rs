@@ -15,7 +15,10 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 
-use super::{Store, Transaction, change_log, driver_failure, entity::project, failure, projects};
+use super::{
+    Store, Transaction, audit::Audit, change_log, driver_failure, entity::project, failure,
+    projects,
+};
 use crate::model::{
     error::Result,
     history_point::{HistoryPoint, HistoryToken},
@@ -62,6 +65,7 @@ pub(crate) struct ProjectWrite {
     changes_definitions: bool,
     pub(super) flags_added: i64,
     pub(super) activity_added: i64,
+    pub(super) audit: Audit,
 }
 
 impl ProjectWrite {
@@ -80,6 +84,7 @@ impl ProjectWrite {
             changes_definitions: false,
             flags_added: 0,
             activity_added: 0,
+            audit: Audit::default(),
         }))
     }
 
@@ -129,6 +134,7 @@ impl ProjectWrite {
         change_log::write(&self.txn, self.project.id, point, &self.changed, now).await?;
         super::listen::announce_revision(&self.txn, self.project.id, point).await?;
         self.txn.commit().await.map_err(driver_failure)?;
+        self.audit.write(&self.project);
         Ok(point)
     }
 

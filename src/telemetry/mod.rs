@@ -2,8 +2,10 @@
 //! one list. Tokens, distinct ids and property values are never recorded.
 
 mod answered;
+mod grpc_status;
 mod ingest;
 mod request;
+mod request_id;
 
 use std::{
     io::IsTerminal,

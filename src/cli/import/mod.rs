@@ -13,7 +13,10 @@ use std::{process::ExitCode, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, services_with_keys, terminal::print_json};
+use super::{
+    Failure, services_with_keys,
+    terminal::{print, print_json, print_note},
+};
 use crate::{
     config::EncryptionKey,
     model::{
@@ -118,8 +121,8 @@ pub(super) async fn run(import: Import, database_url: &str) -> Result<ExitCode, 
     let report = walk(&services, &import, into, &foreign).await?;
     services.store.clone().close().await;
     match import.format {
-        Format::Text => println!("{}", report::text(&report, &import, into)),
-        Format::Json => print_json(&report::json(&report, &import, into)),
+        Format::Text => print(report::text(&report, &import, into))?,
+        Format::Json => print_json(&report::json(&report, &import, into))?,
     }
     Ok(match report.is_complete() {
         true => ExitCode::SUCCESS,
@@ -142,7 +145,7 @@ async fn walk(
         rehearses: !import.yes,
     };
     let verb = if import.yes { "importing" } else { "rehearsing, nothing is written" };
-    eprintln!("{verb}: {} flags into project {into}", foreign.flags.len());
+    print_note(format_args!("{verb}: {} flags into project {into}", foreign.flags.len()));
     // A rehearsal makes nobody.
     let signer = import.user.as_deref().filter(|_| import.yes);
     let operator = services.operator(signer).await?;

@@ -20,7 +20,7 @@ use reqwest::{Client, Response, Url, redirect::Policy};
 use serde_json::Value;
 
 use super::{
-    super::terminal::escaped,
+    super::terminal::{escaped, print_note},
     Import,
     body::{self, Budget, Refusal},
 };
@@ -120,7 +120,7 @@ impl Source {
             all.extend(results);
             let total = page.get("count").and_then(Value::as_u64);
             let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
-            eprintln!("reading {what}: {}{of}", all.len());
+            print_note(format_args!("reading {what}: {}{of}", all.len()));
             if page.get("next").is_none_or(Value::is_null) || is_empty {
                 return Ok(all);
             }
@@ -134,7 +134,7 @@ impl Source {
     /// Names of group types: as the definitions of flags tell them, or else a list of their own,
     /// which needs one more scope.
     async fn group_types(&self) -> Result<BTreeMap<i64, String>, String> {
-        eprintln!("reading group types");
+        print_note(format_args!("reading group types"));
         let mapping = match self.get("feature_flags/local_evaluation/").await {
             Ok(definitions) => definitions.get("group_type_mapping").cloned(),
             Err(_) => None,
@@ -171,7 +171,7 @@ impl Source {
             })
             .notify(|trouble, pause| {
                 let words = escaped(trouble.words());
-                eprintln!("{words}: trying again in {:.1} s", pause.as_secs_f32());
+                print_note(format_args!("{words}: trying again in {:.1} s", pause.as_secs_f32()));
             });
         answer.await.map_err(|trouble| trouble.words().to_owned())
     }

@@ -14,6 +14,7 @@ fn lived(states: &[FeatureFlag]) -> Vec<Step> {
         let row = NewActivity {
             action: Action::Updated,
             flag_id: pair[1].id,
+            key: pair[1].key.clone(),
             name: pair[1].key.clone(),
             changes,
         };

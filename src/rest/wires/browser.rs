@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderValue, Method, StatusCode,
+    HeaderValue, Method,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 
@@ -48,8 +48,7 @@ async fn answer(
     write: impl Fn(ProjectConfig<'_>) -> Result<Response>,
 ) -> Response {
     match *method {
-        Method::GET => {}
-        Method::HEAD => return StatusCode::OK.into_response(),
+        Method::GET | Method::HEAD => {}
         Method::OPTIONS => return options("GET, OPTIONS, HEAD"),
         _ => return Error::method_not_allowed(method).into_response(),
     }

@@ -15,7 +15,7 @@ use http::{
     request::Parts,
 };
 
-use super::{Rest, options, query::Query};
+use super::{Rest, allow, options, query::Query};
 use crate::{
     auth::Identity,
     model::{
@@ -27,6 +27,7 @@ use crate::{
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ALLOWED: &str = "GET, OPTIONS, HEAD";
 /// Proxies may not keep it, and whoever keeps it asks before using it again.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, must-revalidate");
 
@@ -39,14 +40,21 @@ pub(super) fn router(rest: &Rest) -> Router {
 
 /// `/flags/definitions`: cohorts always come along.
 pub(super) async fn whole(rest: &Rest, identity: &Identity, request: Request) -> Response {
-    by_token(rest, identity, Form::WithCohorts, &request.into_parts().0).await
+    let parts = request.into_parts().0;
+    match parts.method {
+        Method::OPTIONS => options(ALLOWED),
+        _ => by_token(rest, identity, Form::WithCohorts, &parts).await,
+    }
 }
 
 /// The older path: cohorts come along when they are asked for.
 async fn chosen(State(rest): State<Rest>, request: Request) -> Response {
     let form = form(&Query::of(request.uri()));
     let parts = request.into_parts().0;
-    by_token(&rest, &identity(&parts), form, &parts).await
+    match parts.method {
+        Method::OPTIONS => allow(HeaderValue::from_static(ALLOWED)),
+        _ => by_token(&rest, &identity(&parts), form, &parts).await,
+    }
 }
 
 /// The same, in the project that the path names.
@@ -67,9 +75,7 @@ pub(in crate::rest) async fn of_project(rest: Rest, mut request: Request) -> Res
 
 async fn by_token(rest: &Rest, identity: &Identity, form: Form, parts: &Parts) -> Response {
     match parts.method {
-        Method::GET => {}
-        Method::HEAD => return StatusCode::OK.into_response(),
-        Method::OPTIONS => return options("GET, OPTIONS, HEAD"),
+        Method::GET | Method::HEAD => {}
         _ => return Error::method_not_allowed(&parts.method).into_response(),
     }
     let feed = async {

@@ -6,13 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
     header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT},
     request::Parts,
 };
 
 use super::{
-    Rest, cors, options,
+    Rest, options,
     query::Query,
     unpack::{Credential, Packed},
 };
@@ -20,7 +20,7 @@ use crate::{
     auth::Identity,
     engine::RequestRuntime,
     model::error::{Error, Result},
-    rest::body,
+    rest::{body, cors::PageRequest},
     sdk::{
         answer::{self, Answer, Stamp},
         body::{Packing, object_of},
@@ -50,9 +50,9 @@ pub(super) async fn decide(rest: &Rest, request: Request) -> Response {
 
 /// A layer would copy and box each of these requests, so they are opened to all by hand.
 async fn answer(rest: &Rest, endpoint: Endpoint, request: Request) -> Response {
-    let page = cors::Asked::of(&request);
+    let page = PageRequest::of(&request);
     let mut response = answered(rest, endpoint, request).await;
-    page.tell(&mut response);
+    page.open_path(&mut response);
     response
 }
 
@@ -65,8 +65,7 @@ async fn answered(rest: &Rest, endpoint: Endpoint, request: Request) -> Response
         Method::POST => evaluated(rest, protocol, &query, (&headers, &uri), content)
             .await
             .unwrap_or_else(IntoResponse::into_response),
-        Method::GET => unasked(rest, protocol, &headers),
-        Method::HEAD => StatusCode::OK.into_response(),
+        Method::GET | Method::HEAD => unasked(rest, protocol, &headers),
         Method::OPTIONS => options("GET, POST, OPTIONS, HEAD"),
         _ => Error::method_not_allowed(method).into_response(),
     }

@@ -14,6 +14,8 @@ resource "posthog_feature_flag" "checkout" {
   key    = "managed-checkout"
   name   = "The new checkout"
   active = true
+  # The provider writes this into the first condition, and without it goes on with the figure that it last read.
+  rollout_percentage = 100
   filters = jsonencode({
     groups = [{
       properties         = [{ key = "country", type = "person", operator = "exact", value = ["AU", "NZ"] }]

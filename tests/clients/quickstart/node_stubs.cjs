@@ -13,7 +13,8 @@ const subject = {
 };
 service.EvaluateFlags({ subject }, credential, { deadline: Date.now() + 2000 }, (error, answer) => {
   if (error) throw error;
-  const { enabled, metadata } = answer.flags.checkout;
-  if (enabled) console.log(`on for ann, with a ${JSON.parse(metadata.payload).button} button`);
+  // A flag that is off, or not there, is not among them.
+  const { checkout } = answer.flags;
+  if (checkout?.enabled) console.log(`on for ann, with a ${JSON.parse(checkout.metadata.payload).button} button`);
   service.close();
 });

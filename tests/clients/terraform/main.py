@@ -61,6 +61,7 @@ def main():
             terraform.apply()
             made = flag()
             expect("the name", made["name"], "The new checkout")
+            expect("the share", made["filters"]["groups"][0]["rollout_percentage"], 100)
             expect("the countries", made["filters"]["groups"][0]["properties"][0]["value"], ["AU", "NZ"])
         with row("no drift on the second plan"):
             expect("the plan", terraform.plan(), NO_CHANGES)
@@ -77,6 +78,10 @@ def main():
         with row("import"):
             terraform.run("state", "rm", ADDRESS)
             terraform.run("import", "-input=false", ADDRESS, f"{PROJECT}/{made['id']}")
+            # What was read is spelled as the service stores it; one apply settles that, and changes nothing.
+            expect("the plan", terraform.plan(), CHANGES)
+            terraform.apply()
+            expect("the filters", flag()["filters"], made["filters"])
             expect("the plan", terraform.plan(), NO_CHANGES)
         with row("destroy"):
             terraform.run("destroy", "-input=false", "-auto-approve")
