@@ -199,6 +199,7 @@ fn selection(request: &FlagsRequest) -> Selection<'_> {
         evaluation_contexts: &request.evaluation_contexts,
         survey_only: false,
         encrypted_too: false,
+        switched_off_by_key: false,
     };
     Selection { flag_keys: request.flag_keys.as_deref(), audience }
 }

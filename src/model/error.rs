@@ -342,6 +342,13 @@ impl Error {
         self
     }
 
+    /// The same failure, with another machine code.
+    #[must_use]
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
+        self.0.reason = reason.into();
+        self
+    }
+
     /// The same failure, with the body that the document gives for this operation.
     #[must_use]
     pub fn with_body(mut self, body: BodyKind) -> Self {

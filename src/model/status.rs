@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::flag::FeatureFlag;
+use crate::rules_format::RulesFormat;
 
 /// How long a flag may go uncalled before it counts as stale.
 pub const STALE_AFTER: TimeDelta = TimeDelta::days(30);
@@ -108,6 +109,9 @@ fn judge_uncalled(flag: &FeatureFlag, now: DateTime<Utc>) -> (Status, String) {
 /// What everybody gets, when the configuration gives everybody the same.
 #[must_use]
 pub fn full_rollout(filters: &Value) -> Option<FullRollout> {
+    if !RulesFormat::of(filters).is_supported() {
+        return None;
+    }
     let groups = list(filters, "groups");
     let variants = variants(filters);
     if variants.is_empty() {

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
+    config_version,
     decoration::{same_undecorated, undecorated},
     encrypted::{self, Cipher},
     error::{Error, Result},
@@ -313,6 +314,7 @@ fn filters_field(
     context: filters::Context<'_>,
     prepared: Option<&PreparedFilters>,
 ) -> Result<Option<Value>> {
+    body.get("filters").map_or(Ok(()), config_version::check_reserved)?;
     match body.get("filters") {
         None if context.creating => Ok(Some(filters::initial(context))),
         None => Ok(None),

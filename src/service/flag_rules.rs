@@ -17,6 +17,7 @@ use crate::{
         project::Project,
         write::{Facts, Method, prepared_filters, wanted_key},
     },
+    rules_format::RulesFormat,
     store::ProjectWrite,
 };
 
@@ -184,6 +185,9 @@ async fn free_key(write: &ProjectWrite, key: &str) -> Result<String> {
 
 /// Every update drops them, whether it mentions filters or not (3.4).
 pub(super) fn strip_legacy(after: &mut FeatureFlag) {
+    if !RulesFormat::of(&after.filters).is_supported() {
+        return;
+    }
     if let Some(filters) = after.filters.as_object_mut() {
         filters.shift_remove("super_groups");
         filters.shift_remove("holdout_groups");

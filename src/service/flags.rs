@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{
         caller::{Caller, Scope},
-        conflict, encrypted,
+        config_version, conflict, encrypted,
         error::{BodyKind, Error, Result},
         filters::PreparedFilters,
         flag::FeatureFlag,
@@ -225,7 +225,10 @@ impl Services {
             drop(write);
             return self.shown(caller, before, self.clock.now()).await;
         }
-        let body = Object::from_iter([("deleted".to_owned(), true.into())]);
+        // With the version that is stored, which a flag in another rules format needs.
+        let version = before.version.unwrap_or(0);
+        let body = [("deleted", true.into()), ("version", version.into())];
+        let body = body.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         self.change(caller, write, before, Update::patch(id, body)).await
     }
 
@@ -275,6 +278,7 @@ impl Services {
         mut update: Update,
         now: DateTime<Utc>,
     ) -> Result<FeatureFlag> {
+        config_version::check_update(&mut update.body, &before)?;
         let sent_filters = update.body.contains_key("filters");
         let conflict = self.resolve_conflicts(write, &mut update.body, caller, &before).await;
         let holder = KeyHolder::of(write, &update.body).await?;
@@ -365,6 +369,7 @@ impl Services {
 
 /// The PATCH that a switch stands for; `None` when the flag is there already.
 fn switched(flag: &FeatureFlag, switch: Switch) -> Result<Option<Object>> {
+    config_version::check_operation(flag)?;
     let verb = match switch {
         Switch::Enable => "enabling",
         Switch::Disable => "disabling",

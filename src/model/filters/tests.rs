@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::*;
-use crate::model::error::Error;
+use crate::{model::error::Error, rules_format::RulesFormat};
 
 static OWN: LazyLock<Own> = LazyLock::new(|| Own {
     id: Some(1),
@@ -12,7 +12,11 @@ static OWN: LazyLock<Own> = LazyLock::new(|| Own {
 
 /// Flags 2 (reads 3), 3 (reads 1), 4 (off), 5; cohorts 7 and 8 (decided by events).
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
-    let flag = |key: &str, active| KnownFlag { key: key.into(), active };
+    let flag = |key: &str, active| KnownFlag {
+        key: key.into(),
+        active,
+        format: RulesFormat::Conditions,
+    };
     let cohort = |name: &str, is_behavioural| KnownCohort { name: name.into(), is_behavioural };
     Known {
         flags: HashMap::from([

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::references::Referred;
 use crate::model::{
+    config_version::check_reserved,
     decoration::undecorated,
     encrypted::{self, Cipher, REDACTED},
     filters::same_meaning,
@@ -83,14 +84,17 @@ impl ForeignFlag {
         self.fields.get("active") != Some(&json!(false))
     }
 
-    /// Why it cannot come along at all, if so: its payload is encrypted and was not shown, or it is
-    /// nested deeper than any request may be.
+    /// Why it cannot come along at all, if so: its payload is encrypted and was not shown, its
+    /// filters name a rules format, or it is nested deeper than any request may be.
     #[must_use]
     pub fn unreadable(&self) -> Option<String> {
         if self.fields.values().any(too_deep) {
             return Some(format!("it is nested deeper than {MAX_DEPTH} levels"));
         }
         let filters = self.filters();
+        if let Err(reserved) = check_reserved(&filters) {
+            return Some(reserved.detail.clone());
+        }
         let payloads = filters.get("payloads").and_then(Value::as_object);
         let mut shown = payloads.into_iter().flat_map(Object::values);
         let is_hidden = shown.any(|payload| payload.as_str() == Some(REDACTED));

@@ -132,6 +132,7 @@ fn scene(sent: &mut FlagsRequest, headers: &HeaderMap, query: &Query<'_>) -> Sce
         survey_only: query.is_true("only_evaluate_survey_feature_flags"),
         only_sent_properties: query.is_true("only_use_override_person_properties"),
         encrypted_too: false,
+        switched_off_by_key: false,
     }
 }
 

@@ -11,7 +11,7 @@ const subject = {
   distinct_id: "ann",
   person_properties: { fields: { country: { stringValue: "NZ" } } },
 };
-service.EvaluateFlags({ subject }, credential, { deadline: Date.now() + 2000 }, (error, answer) => {
+service.EvaluateFlags({ subject, flag_keys: ["checkout"] }, credential, { deadline: Date.now() + 2000 }, (error, answer) => {
   if (error) throw error;
   const { enabled, metadata } = answer.flags.checkout;
   if (enabled) console.log(`on for ann, with a ${JSON.parse(metadata.payload).button} button`);
