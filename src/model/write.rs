@@ -18,6 +18,7 @@ use super::{
     fields,
     filters::{self, Known, Own, PreparedFilters, same_meaning},
     flag::FeatureFlag,
+    guards,
     json::{Object, same_double},
     link::LinkKind,
 };
@@ -446,7 +447,8 @@ fn check_whole(wanted: &FeatureFlag, current: &FeatureFlag, method: Method) -> R
         ));
     }
     if wanted.archived && wanted.active {
-        return Err(Error::rule("An archived feature flag must be inactive."));
+        let is_enabling = current.archived && method != Method::Create;
+        return Err(if is_enabling { guards::enabling_archived() } else { guards::archiving_enabled() });
     }
     Ok(())
 }

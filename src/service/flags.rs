@@ -17,6 +17,7 @@ use crate::{
         filters::PreparedFilters,
         flag::FeatureFlag,
         flag_filter::{FlagFilter, Order},
+        guards,
         history_point::HistoryPoint,
         json::Object,
         project::{Project, ProjectRef},
@@ -380,15 +381,19 @@ fn switched(flag: &FeatureFlag, switch: Switch) -> Result<Option<Object>> {
         let detail = format!("This feature flag has been deleted. Restore it before {verb} it.");
         return Err(Error::blocked(detail).with_body(BodyKind::SuccessError));
     }
-    if flag.archived && matches!(switch, Switch::Enable) {
-        let detail = "This feature flag has been archived. Unarchive it before enabling it.";
-        return Err(Error::blocked(detail).with_body(BodyKind::SuccessError));
+    match switch {
+        Switch::Enable if flag.archived => {
+            return Err(guards::enabling_archived().with_body(BodyKind::SuccessError));
+        }
+        Switch::Archive if flag.active => {
+            return Err(guards::archiving_enabled().with_body(BodyKind::SuccessError));
+        }
+        _ => {}
     }
     let changes: &[(&str, bool)] = match switch {
         Switch::Enable if !flag.active => &[("active", true)],
         Switch::Disable if flag.active => &[("active", false)],
-        // An archived flag is never active.
-        Switch::Archive if !flag.archived => &[("active", false), ("archived", true)],
+        Switch::Archive if !flag.archived => &[("archived", true)],
         Switch::Unarchive if flag.archived => &[("archived", false)],
         _ => return Ok(None),
     };
