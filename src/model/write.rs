@@ -16,7 +16,7 @@ use super::{
     encrypted::{self, Cipher},
     error::{Error, Result},
     fields,
-    filters::{self, Known, Own, PreparedFilters, same_meaning},
+    filters::{self, Known, Origin, Own, PreparedFilters, same_meaning},
     flag::FeatureFlag,
     guards,
     json::{Object, same_double},
@@ -59,6 +59,8 @@ pub struct Facts {
     pub known: Known,
     /// Which of the wanted dashboards the project has.
     pub dashboards: HashSet<i64>,
+    /// Where the write comes from.
+    pub origin: Origin,
     /// The sent filters, prepared before the project was locked; `None` if they were not.
     pub prepared: Option<PreparedFilters>,
 }
@@ -128,6 +130,7 @@ impl FlagWrite {
         let own = own(current, key.as_deref());
         let context = filters::Context {
             creating: method == Method::Create,
+            origin: facts.origin,
             is_remote_configuration: is_remote.unwrap_or(current.is_remote_configuration)
                 == Some(true),
             own: &own,

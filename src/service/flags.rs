@@ -14,7 +14,7 @@ use crate::{
         caller::{Caller, Scope},
         config_version, conflict, encrypted,
         error::{BodyKind, Error, Result},
-        filters::PreparedFilters,
+        filters::{Origin, PreparedFilters, replace_legacy},
         flag::FeatureFlag,
         flag_filter::{FlagFilter, Order},
         guards,
@@ -41,12 +41,31 @@ pub(crate) struct Update {
     pub(crate) typed: Typed,
     /// The filters of the body, prepared; `None` if there are none, or if they are not yet.
     pub(crate) prepared: Option<PreparedFilters>,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
+}
+
+/// A wanted flag.
+#[derive(Debug)]
+pub(super) struct Creation<'a> {
+    /// The fields sent, as a REST body has them.
+    pub(super) body: &'a Object,
+    /// See [`Update::prepared`].
+    pub(super) prepared: Option<PreparedFilters>,
+    /// Where it comes from.
+    pub(super) origin: Origin,
 }
 
 impl Update {
     /// A PATCH of fields as REST has them.
     pub(crate) fn patch(id: i64, body: Object) -> Self {
-        Self { id, body, method: Method::Patch, typed: Typed::default(), prepared: None }
+        let (method, typed) = (Method::Patch, Typed::default());
+        Self { id, body, method, typed, prepared: None, origin: Origin::Request }
+    }
+
+    /// A change by an operation that names no filters.
+    fn operation(id: i64, body: Object) -> Self {
+        Self { origin: Origin::Operation, ..Self::patch(id, body) }
     }
 }
 
@@ -139,14 +158,16 @@ impl Services {
         strictness: Strictness,
     ) -> Result<Written<ShownFlag>> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let warnings = strictness.check(body, &FLAG, project.strict_writes)?;
+        let mut warnings = strictness.check(body, &FLAG, project.strict_writes)?;
         let prepared = flag_rules::prepare(body, Method::Create).await?;
         let mut write = self.begin(project.id).await?;
         // Under the lock, so that rows of the log land in the order of their times.
         let now = self.clock.now();
-        let flag = self.created(caller, &mut write, body, prepared, now).await?;
+        let creation = Creation { body, prepared, origin: Origin::Request };
+        let made = self.created(caller, &mut write, creation, now).await?;
         self.commit(write, now).await?;
-        Ok(Written { value: self.shown(caller, flag, now).await?, warnings })
+        warnings.extend(made.warnings);
+        Ok(Written { value: self.shown(caller, made.value, now).await?, warnings })
     }
 
     /// Makes a flag within a change of its project; nothing is written when a rule refuses it.
@@ -154,17 +175,18 @@ impl Services {
         &self,
         caller: &Caller,
         write: &mut ProjectWrite,
-        body: &Object,
-        prepared: Option<PreparedFilters>,
+        Creation { body, prepared, origin }: Creation<'_>,
         now: DateTime<Utc>,
-    ) -> Result<FeatureFlag> {
+    ) -> Result<Written<FeatureFlag>> {
         let fresh = FeatureFlag::fresh(write.project.id, String::new(), now);
         let holder = KeyHolder::of(write, body).await?;
-        let facts = flag_rules::facts(write, body, &fresh, &holder, prepared).await?;
+        let filters = (origin, prepared);
+        let facts = flag_rules::facts(write, body, &fresh, &holder, filters).await?;
         let wanted = FlagWrite::parse(body, Method::Create, &fresh, &facts)?;
         let (from_survey, wants_dashboard) =
             (wanted.is_from_survey(), wanted.wants_usage_dashboard());
         let mut flag = wanted.apply(&fresh, Method::Create)?;
+        let warnings = replace_legacy(&mut flag.filters, &flag.key);
         flag_rules::check_limit(write)?;
         flag_rules::check_contexts(&write.project, &flag, None, from_survey)?;
         encrypted::seal(&mut flag, None, true, &self.encryptor)?;
@@ -176,7 +198,7 @@ impl Services {
         }
         flag.id = write.insert_flag(&flag).await?;
         flag_log::creation(write, &flag, caller.user_id, now).await?;
-        Ok(flag)
+        Ok(Written { value: flag, warnings })
     }
 
     /// Changes a flag and counts its version.
@@ -188,11 +210,13 @@ impl Services {
         strictness: Strictness,
     ) -> Result<Written<ShownFlag>> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let warnings = strictness.check(&update.body, &FLAG, project.strict_writes)?;
+        let mut warnings = strictness.check(&update.body, &FLAG, project.strict_writes)?;
         let prepared = flag_rules::prepare(&update.body, update.method).await?;
         let (write, before) = self.lock_flag(project.id, update.id).await?;
         let update = Update { prepared, ..update };
-        Ok(Written { value: self.change(caller, write, before, update).await?, warnings })
+        let changed = self.change(caller, write, before, update).await?;
+        warnings.extend(changed.warnings);
+        Ok(Written { value: changed.value, warnings })
     }
 
     /// Brings a flag into a state; in it already, nothing is written.
@@ -211,7 +235,8 @@ impl Services {
                 return self.shown(caller, before, self.clock.now()).await;
             }
         };
-        self.change(caller, write, before, Update::patch(id, body)).await
+        let changed = self.change(caller, write, before, Update::operation(id, body)).await?;
+        Ok(changed.value)
     }
 
     /// Softly deletes a flag, as a PATCH of `deleted: true` does. Doing it again changes nothing.
@@ -230,7 +255,8 @@ impl Services {
         let version = before.version.unwrap_or(0);
         let body = [("deleted", true.into()), ("version", version.into())];
         let body = body.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        self.change(caller, write, before, Update::patch(id, body)).await
+        let changed = self.change(caller, write, before, Update::operation(id, body)).await?;
+        Ok(changed.value)
     }
 
     /// A flag that the caller may change, under its lock.
@@ -262,11 +288,12 @@ impl Services {
         mut write: ProjectWrite,
         before: FeatureFlag,
         update: Update,
-    ) -> Result<ShownFlag> {
+    ) -> Result<Written<ShownFlag>> {
         let now = self.clock.now();
-        let after = self.changed(caller, &mut write, before, update, now).await?;
+        let Written { value, warnings } =
+            self.changed(caller, &mut write, before, update, now).await?;
         self.commit(write, now).await?;
-        self.shown(caller, after, now).await
+        Ok(Written { value: self.shown(caller, value, now).await?, warnings })
     }
 
     /// The one way in which a flag changes; the rules stand in the order of management-api 3.7,
@@ -278,13 +305,13 @@ impl Services {
         before: FeatureFlag,
         mut update: Update,
         now: DateTime<Utc>,
-    ) -> Result<FeatureFlag> {
+    ) -> Result<Written<FeatureFlag>> {
         config_version::check_update(&mut update.body, &before)?;
         let sent_filters = update.body.contains_key("filters");
         let conflict = self.resolve_conflicts(write, &mut update.body, caller, &before).await;
         let holder = KeyHolder::of(write, &update.body).await?;
-        let prepared = update.prepared.take();
-        let facts = flag_rules::facts(write, &update.body, &before, &holder, prepared).await?;
+        let filters = (update.origin, update.prepared.take());
+        let facts = flag_rules::facts(write, &update.body, &before, &holder, filters).await?;
         let wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?
             .keeping_spelling_of(&before, update.typed, &self.encryptor);
         let from_survey = wanted.is_from_survey();
@@ -293,7 +320,11 @@ impl Services {
         Transition::between(&before, &after).check(write, &before, &after).await?;
         flag_rules::rekey(write, &before, &mut after, update.body.contains_key("key")).await?;
         encrypted::seal(&mut after, Some(&before), sent_filters, &self.encryptor)?;
-        flag_rules::strip_legacy(&mut after);
+        // Every update replaces them, whether it mentions filters or not (3.4).
+        let warnings = match update.origin {
+            Origin::Operation => Vec::new(),
+            Origin::Request | Origin::Import => replace_legacy(&mut after.filters, &after.key),
+        };
         conflict?;
         after.version = Some(before.version.unwrap_or(0) + 1);
         after.last_modified_by = write.user(caller.user_id).await?;
@@ -302,7 +333,7 @@ impl Services {
         write.update_flag(&before, &after).await?;
         usage_dashboard::retitle(write, &before, &after).await?;
         flag_log::update(write, &before, &after, caller.user_id, now).await?;
-        Ok(after)
+        Ok(Written { value: after, warnings })
     }
 
     /// Refuses a write that disagrees with somebody else's since, and lets go what it only echoes.

@@ -178,8 +178,6 @@ impl Check<'_> {
         let operator = filters::person_operator(leaf)?;
         let value = leaf.get("value").unwrap_or(&Value::Null);
         match operator {
-            // Numbers are what these compare, and evaluation takes them as such.
-            "gt" | "gte" | "lt" | "lte" if value.is_number() => Ok(()),
             "between" | "not_between" => range(operator, value),
             "regex" | "not_regex" => {
                 filters::check_value(operator, value, self.grammar)?;

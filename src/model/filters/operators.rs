@@ -51,7 +51,7 @@ const FOR_FLAGS: [&str; 33] = [
 const ELSEWHERE: [&str; 3] = ["between", "not_between", "is_cleaned_path_exact"];
 /// Those of them that evaluation knows all the same.
 const RANGES: [&str; 2] = ["between", "not_between"];
-/// Operators that read only text, numbers included.
+/// Operators that read only text; those that compare numbers read these as well.
 const TEXT_ONLY: [&str; 10] =
     ["regex", "not_regex", "icontains", "not_icontains", "gt", "gte", "lt", "lte", "min", "max"];
 
@@ -83,6 +83,8 @@ pub(in crate::model) fn check_value(
     match operator {
         "is_date_exact" | "is_date_after" | "is_date_before" => date(value, grammar),
         "icontains_multi" | "not_icontains_multi" => list(operator, value),
+        // Numbers are what these compare, and evaluation takes them as such.
+        "gt" | "gte" | "lt" | "lte" | "min" | "max" if value.is_number() => Ok(()),
         _ if TEXT_ONLY.contains(&operator) => text(operator, value),
         _ if operator.starts_with("semver_") => version(operator, value, grammar),
         _ => Ok(()),

@@ -39,7 +39,13 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 fn context(creating: bool, is_remote_configuration: bool) -> Context<'static> {
-    Context { creating, is_remote_configuration, own: &OWN, known: &KNOWN }
+    Context {
+        creating,
+        origin: Origin::Request,
+        is_remote_configuration,
+        own: &OWN,
+        known: &KNOWN,
+    }
 }
 
 fn accepted(sent: &Value, context: Context<'_>) -> Result<Value> {
@@ -306,8 +312,9 @@ fn each_property_that_flags_cannot_use_is_refused_with_its_code() {
             "Cohort 'Busy' with filters on events cannot be used in feature flags.",
         ),
         (person("is_date_after", json!("soon")), "invalid_date", "Invalid date value: soon"),
-        (person("gt", json!(5)), "invalid_value", "Invalid value for operator gt: 5"),
-        (person("min", json!(5)), "invalid_value", "Invalid value for operator gte: 5"),
+        (person("gt", json!([5])), "invalid_value", "Invalid value for operator gt: [5]"),
+        (person("min", json!(true)), "invalid_value", "Invalid value for operator gte: true"),
+        (person("regex", json!(5)), "invalid_value", "Invalid value for operator regex: 5"),
         (
             person("icontains", json!(["a"])),
             "invalid_value",
@@ -381,4 +388,30 @@ fn early_access_knows_no_groups() {
     let sent = json!({"groups": [{"aggregation_group_type_index": 0, "properties": []}]});
     let detail = refusal(accepted(&sent, context)).detail.clone();
     assert!(detail.starts_with("Cannot use group aggregation in any condition set"), "{detail}");
+}
+
+#[test]
+fn comparisons_of_numbers_take_texts_and_numbers() {
+    for operator in ["gt", "gte", "lt", "lte", "min", "max"] {
+        for value in [json!("5"), json!(5), json!(-1.5), json!(0)] {
+            let property = json!({"key": "k", "operator": operator, "value": value});
+            let sent = json!({"groups": [{"properties": [property]}]});
+            let stored = update(&sent).unwrap();
+            assert_eq!(stored["groups"][0]["properties"][0]["value"], value, "{operator}");
+        }
+    }
+}
+
+#[test]
+fn an_import_takes_variants_as_they_are_served() {
+    let variants = json!([{"key": "a", "rollout_percentage": 50},
+        {"key": "b", "rollout_percentage": 30}]);
+    let sent = json!({"groups": [{}], "multivariate": {"variants": variants}});
+    let from = |origin| accepted(&sent, Context { origin, ..context(false, false) });
+    for origin in [Origin::Request, Origin::Operation] {
+        let detail = refusal(from(origin)).detail.clone();
+        let text = "Invalid variant definitions: Variant rollout percentages must sum to 100.";
+        assert_eq!(detail, text);
+    }
+    assert_eq!(from(Origin::Import).unwrap()["multivariate"]["variants"], variants);
 }
