@@ -159,7 +159,8 @@ impl Check<'_> {
                 "behavioral" | "lifecycle" => Ok(()),
                 other => Err(refuse(format!(
                     "Cohorts can only use person, cohort and behavioral properties, not {other}"
-                ))),
+                ))
+                .with_hint("A property's \"type\" is person, person_metadata, cohort or behavioral.")),
             },
             Some(other) => Err(wrong_type(&format!("{path}.type"), "a string", other)),
         }

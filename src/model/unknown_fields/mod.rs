@@ -6,6 +6,7 @@
 mod names;
 mod suggestion;
 
+pub(super) use suggestion::nearest;
 pub use names::{COHORT, FLAG, PROJECT};
 
 use serde_json::Value;

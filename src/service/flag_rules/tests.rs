@@ -159,7 +159,13 @@ fn accepted(sent: &Value) -> Option<Value> {
     };
     let own = Own { id: None, key: "own".into(), filters: Value::Null, has_early_access: false };
     let context =
-        Context { creating: true, is_remote_configuration: false, own: &own, known: &known };
+        Context {
+            creating: true,
+            origin: Origin::Request,
+            is_remote_configuration: false,
+            own: &own,
+            known: &known,
+        };
     accept(sent, &PreparedFilters::new(sent, false, &grammar), context).ok()
 }
 
