@@ -137,7 +137,10 @@ mod tests {
     fn the_version_is_reserved_whatever_its_value() {
         for version in [json!(1), json!(2), json!(3), json!("2"), json!(true), json!(null)] {
             let error = check_reserved(&json!({"version": version})).unwrap_err();
-            assert_eq!((&*error.reason, error.attr.as_deref()), ("reserved_config_version", Some("filters")));
+            assert_eq!(
+                (&*error.reason, error.attr.as_deref()),
+                ("reserved_config_version", Some("filters"))
+            );
         }
         assert!(check_reserved(&json!({"groups": [{"version": 1}]})).is_ok());
     }

@@ -318,11 +318,12 @@ fn filters_field(
     context: filters::Context<'_>,
     prepared: Option<&PreparedFilters>,
 ) -> Result<Option<Value>> {
-    body.get("filters").map_or(Ok(()), config_version::check_reserved)?;
     match body.get("filters") {
         None if context.creating => Ok(Some(filters::initial(context))),
         None => Ok(None),
-        Some(sent) if is_let_go(sent, method) => Ok(None),
+        Some(sent) if is_let_go(sent, method) => {
+            config_version::check_reserved(sent).map(|()| None)
+        }
         Some(sent) => {
             let prepared =
                 prepared.map_or_else(|| Cow::Owned(prepare(sent, context)), Cow::Borrowed);
@@ -451,7 +452,11 @@ fn check_whole(wanted: &FeatureFlag, current: &FeatureFlag, method: Method) -> R
     }
     if wanted.archived && wanted.active {
         let is_enabling = current.archived && method != Method::Create;
-        return Err(if is_enabling { guards::enabling_archived() } else { guards::archiving_enabled() });
+        return Err(if is_enabling {
+            guards::enabling_archived()
+        } else {
+            guards::archiving_enabled()
+        });
     }
     Ok(())
 }

@@ -694,7 +694,8 @@ async fn legacy_members_become_those_of_today_on_every_write(service: &Service) 
 }
 
 async fn stored_legacy_members_are_replaced_by_updates_and_kept_by_operations(service: &Service) {
-    let filters = json!({"groups": [{}], "super_groups": enrollment("stored"), "holdout_groups": null});
+    let filters =
+        json!({"groups": [{}], "super_groups": enrollment("stored"), "holdout_groups": null});
     service.stored_flag(1, "stored", &filters).await;
     let (_, list) = service.get(&format!("{FLAGS}?key=stored")).await;
     let id = list["results"][0]["id"].as_i64().unwrap();

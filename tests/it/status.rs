@@ -183,7 +183,10 @@ async fn the_rollout_is_summarized_beside_the_status(service: &Service) {
     let cases = [
         (json!({"groups": [{"rollout_percentage": 100}]}), (true, false, Some(100.0), false)),
         (json!({"groups": [{}]}), (false, false, Some(100.0), false)),
-        (json!({"groups": [targeted, {"rollout_percentage": 0}]}), (false, true, Some(33.5), false)),
+        (
+            json!({"groups": [targeted, {"rollout_percentage": 0}]}),
+            (false, true, Some(33.5), false),
+        ),
         (
             json!({"groups": [{"rollout_percentage": 100}], "multivariate": variants}),
             (true, false, Some(100.0), true),

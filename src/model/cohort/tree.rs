@@ -160,7 +160,9 @@ impl Check<'_> {
                 other => Err(refuse(format!(
                     "Cohorts can only use person, cohort and behavioral properties, not {other}"
                 ))
-                .with_hint("A property's \"type\" is person, person_metadata, cohort or behavioral.")),
+                .with_hint(
+                    "A property's \"type\" is person, person_metadata, cohort or behavioral.",
+                )),
             },
             Some(other) => Err(wrong_type(&format!("{path}.type"), "a string", other)),
         }

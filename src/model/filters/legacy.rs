@@ -129,9 +129,7 @@ mod tests {
     #[test]
     fn the_documented_forms_become_the_members_of_today() {
         let form = || enrolled("new-flow", json!(["true"]));
-        let held = |share: Value| {
-            json!({"properties": [], "rollout_percentage": share, "variant": "holdout-7"})
-        };
+        let held = |share: Value| json!({"properties": [], "rollout_percentage": share, "variant": "holdout-7"});
         let cases = [
             (json!({"super_groups": [form()]}), json!({"feature_enrollment": true})),
             (

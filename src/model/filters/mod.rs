@@ -24,6 +24,7 @@ mod variants;
 use serde_json::{Value, json};
 
 use super::{
+    config_version::check_reserved,
     decoration::same_undecorated,
     error::{Error, Result},
     fields,
@@ -85,10 +86,11 @@ impl Context<'_> {
 ///
 /// # Errors
 ///
-/// `attr: filters` with the message of the first check that fails. The size comes first: what is
-/// too large is not worth judging.
+/// `attr: filters` with the message of the first check that fails. A named rules format comes first,
+/// then the size: what is too large is not worth judging.
 pub fn accept(sent: &Value, prepared: &PreparedFilters, context: Context<'_>) -> Result<Value> {
     let mut filters = fields::object("filters", sent)?.clone();
+    check_reserved(sent)?;
     if has_nul(sent) {
         return Err(refuse("Null characters are not allowed."));
     }

@@ -12,11 +12,8 @@ static OWN: LazyLock<Own> = LazyLock::new(|| Own {
 
 /// Flags 2 (reads 3), 3 (reads 1), 4 (off), 5; cohorts 7 and 8 (decided by events).
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
-    let flag = |key: &str, active| KnownFlag {
-        key: key.into(),
-        active,
-        format: RulesFormat::Conditions,
-    };
+    let flag =
+        |key: &str, active| KnownFlag { key: key.into(), active, format: RulesFormat::Conditions };
     let cohort = |name: &str, is_behavioural| KnownCohort { name: name.into(), is_behavioural };
     Known {
         flags: HashMap::from([
@@ -39,13 +36,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 fn context(creating: bool, is_remote_configuration: bool) -> Context<'static> {
-    Context {
-        creating,
-        origin: Origin::Request,
-        is_remote_configuration,
-        own: &OWN,
-        known: &KNOWN,
-    }
+    Context { creating, origin: Origin::Request, is_remote_configuration, own: &OWN, known: &KNOWN }
 }
 
 fn accepted(sent: &Value, context: Context<'_>) -> Result<Value> {
@@ -394,7 +385,8 @@ fn early_access_knows_no_groups() {
 fn comparisons_of_numbers_take_texts_and_numbers() {
     for operator in ["gt", "gte", "lt", "lte", "min", "max"] {
         for value in [json!("5"), json!(5), json!(-1.5), json!(0)] {
-            let property = json!({"key": "k", "operator": operator, "value": value});
+            let property =
+                json!({"key": "k", "type": "person", "operator": operator, "value": value});
             let sent = json!({"groups": [{"properties": [property]}]});
             let stored = update(&sent).unwrap();
             assert_eq!(stored["groups"][0]["properties"][0]["value"], value, "{operator}");

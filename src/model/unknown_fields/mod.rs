@@ -6,8 +6,8 @@
 mod names;
 mod suggestion;
 
-pub(super) use suggestion::nearest;
 pub use names::{COHORT, FLAG, PROJECT};
+pub(super) use suggestion::nearest;
 
 use serde_json::Value;
 

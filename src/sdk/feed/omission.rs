@@ -14,9 +14,7 @@ pub(super) struct Candidate<'a> {
 }
 
 /// Returns the ids of the flags that are left out.
-pub(super) fn omitted<'a>(
-    candidates: impl Iterator<Item = Candidate<'a>> + Clone,
-) -> HashSet<i64> {
+pub(super) fn omitted<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone) -> HashSet<i64> {
     let unsupported = candidates.clone().filter(|flag| !flag.is_supported).map(|flag| flag.id);
     let unsupported: Vec<i64> = unsupported.collect();
     match unsupported.is_empty() {
