@@ -27,6 +27,7 @@ pub mod grpc;
 pub mod limits;
 pub mod model;
 pub mod rest;
+pub mod rules_format;
 mod sdk;
 pub mod server;
 pub mod service;

@@ -175,16 +175,13 @@ fn evaluated(
         Ok(fields) => FlagsRequest::of(fields),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let distinct_id = match request.distinct_id() {
-        Ok(distinct_id) => distinct_id,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let evaluation = match request.disable_flags {
-        true => answer::nothing(),
-        false => {
+    let evaluation = match (request.disable_flags, request.distinct_id()) {
+        (true, _) => answer::nothing(),
+        (false, Ok(distinct_id)) => {
             let subject = Subject::new(distinct_id, request.facts());
             evaluate(set, &subject, &selection(&request), now)
         }
+        (false, Err(error)) => return Ok(Err(error.to_string())),
     };
     let stamp = Stamp { request_id: Uuid::new_v4(), evaluated_at: now.timestamp_millis() };
     let answer = Answer { shape: Shape::V2, evaluation: &evaluation, stamp, config: None };
@@ -199,6 +196,7 @@ fn selection(request: &FlagsRequest) -> Selection<'_> {
         evaluation_contexts: &request.evaluation_contexts,
         survey_only: false,
         encrypted_too: false,
+        switched_off_by_key: false,
     };
     Selection { flag_keys: request.flag_keys.as_deref(), audience }
 }

@@ -266,7 +266,12 @@ impl Flag {
     /// False for a flag no caller is answered about, whoever asks; one with encrypted payloads
     /// is such a flag but for those who manage it.
     pub(super) fn is_served(&self, encrypted_too: bool) -> bool {
-        self.active && !self.deleted && (encrypted_too || !self.has_encrypted_payloads)
+        self.active && !self.deleted && self.is_shown(encrypted_too)
+    }
+
+    /// False for a flag whose payloads are not for the audience.
+    pub(super) fn is_shown(&self, encrypted_too: bool) -> bool {
+        encrypted_too || !self.has_encrypted_payloads
     }
 
     /// True for a flag that is there but off.

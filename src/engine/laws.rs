@@ -63,7 +63,7 @@ proptest! {
     ) {
         let set = project.set();
         let subject = person.subject();
-        let audience = Audience { runtime, evaluation_contexts: &contexts, survey_only, encrypted_too: false };
+        let audience = Audience { runtime, evaluation_contexts: &contexts, survey_only, encrypted_too: false, switched_off_by_key: false };
         let selection = Selection { audience, ..Selection::default() };
         let mut all: HashMap<&str, Told> = evaluate(&set, &subject, &selection, now())
             .outcomes.into_iter().map(|outcome| (outcome.flag.key(), told(outcome))).collect();

@@ -72,6 +72,8 @@ pub struct Audience<'a> {
     pub survey_only: bool,
     /// True if flags with encrypted payloads are wanted as well: for those who manage them.
     pub encrypted_too: bool,
+    /// True if a flag that is switched off is answered as such where it is asked for by its key.
+    pub switched_off_by_key: bool,
 }
 
 /// Which flags to evaluate.
@@ -86,8 +88,8 @@ pub struct Selection<'a> {
 /// The answer about all selected flags.
 #[derive(Debug)]
 pub struct Evaluation<'f> {
-    /// One outcome a flag, in the set's order. Flags not served to the
-    /// audience are left out, and so are those that depend on themselves.
+    /// One outcome a flag, in the set's order, those that are switched off last. Flags not served
+    /// to the audience are left out, and so are those that depend on themselves.
     pub outcomes: Vec<Outcome<'f>>,
     /// True if some outcome failed, or was left out for a cycle.
     pub errors_while_computing: bool,
@@ -97,8 +99,20 @@ impl Audience<'_> {
     /// True if the audience is answered about the flag.
     #[inline]
     pub fn admits(&self, flag: &Flag) -> bool {
-        flag.is_served(self.encrypted_too)
-            && self.runtime.admits(flag.runtime())
+        flag.is_served(self.encrypted_too) && self.concerns(flag)
+    }
+
+    /// True if the audience is told that the flag, asked for by its key, is switched off.
+    fn is_told_off(&self, flag: &Flag) -> bool {
+        self.switched_off_by_key
+            && flag.is_switched_off()
+            && flag.is_shown(self.encrypted_too)
+            && self.concerns(flag)
+    }
+
+    #[inline]
+    fn concerns(&self, flag: &Flag) -> bool {
+        self.runtime.admits(flag.runtime())
             && flag.is_in_context(self.evaluation_contexts)
             && (!self.survey_only || flag.key().starts_with(SURVEY_PREFIX))
     }
@@ -110,6 +124,21 @@ impl Selection<'_> {
     fn positions(&self, set: &FlagSet) -> Option<Vec<usize>> {
         let asked = self.flag_keys?.iter().filter_map(|key| set.position(key));
         Some(set.links().required(asked))
+    }
+
+    /// The flags asked for by their keys of which the audience is told that they are switched off.
+    fn switched_off<'f>(&self, set: &'f FlagSet, audience: &Audience<'_>) -> Vec<Outcome<'f>> {
+        if !audience.switched_off_by_key {
+            return Vec::new();
+        }
+        let asked = self.flag_keys.unwrap_or_default().iter();
+        let mut off: Vec<usize> = asked
+            .filter_map(|key| set.position(key))
+            .filter(|&at| audience.is_told_off(&set.flags()[at]))
+            .collect();
+        off.sort_unstable();
+        off.dedup();
+        off.into_iter().map(|at| Outcome::switched_off(&set.flags()[at])).collect()
     }
 }
 
@@ -125,7 +154,11 @@ pub fn evaluate<'f>(
     let audience = &Audience { evaluation_contexts: &contexts, ..selection.audience };
     match selection.positions(set) {
         None => evaluate_all(set, &scene.remembering(), audience),
-        Some(positions) => evaluate_some(set, positions, &scene, audience),
+        Some(positions) => {
+            let mut evaluation = evaluate_some(set, positions, &scene, audience);
+            evaluation.outcomes.extend(selection.switched_off(set, audience));
+            evaluation
+        }
     }
 }
 
@@ -209,7 +242,7 @@ pub fn evaluate_one<'f>(
     let at = set.position(key)?;
     let flag = &set.flags()[at];
     if !audience.admits(flag) || set.links().is_cyclic(at) {
-        return None;
+        return audience.is_told_off(flag).then(|| Outcome::switched_off(flag));
     }
     let scene = Scene::new(set, subject, now);
     Some(decide(flag, &scene, &Standings::read_by(set, flag, &scene, audience)))

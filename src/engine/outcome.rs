@@ -50,6 +50,11 @@ impl<'f> Outcome<'f> {
         }
     }
 
+    /// A flag that is switched off, whoever asks.
+    pub(super) fn switched_off(flag: &'f Flag) -> Self {
+        Self::off(flag, Reason::FlagDisabled, None)
+    }
+
     /// The same with a variant of the flag's list, and its payload.
     pub(super) fn with_variant(self, variants: &'f [Variant], at: usize) -> Self {
         let variant = &variants[at];

@@ -17,7 +17,7 @@ pub enum Reason {
     NoConditionMatch(Miss),
     /// A group condition, and no usable key for its group type.
     NoGroupType,
-    /// The flag is off. Only `explain` says so: other answers leave such flags out.
+    /// The flag is switched off. Answers about all flags leave it out.
     FlagDisabled,
     /// The flag reads, directly or through another, a flag that is not there.
     MissingDependency,

@@ -455,3 +455,38 @@ fn cohorts_are_asked_last() {
         "the property said no before the cohort could fail"
     );
 }
+
+#[test]
+fn a_switched_off_flag_is_answered_where_it_is_asked_for_by_key() {
+    let filters = json!({"groups": [{}]});
+    let off = FlagSource { active: false, ..source(1, "off", &filters) };
+    let contexts = keys(&["app"]);
+    let elsewhere = keys(&["site"]);
+    let asking = Audience { switched_off_by_key: true, ..Audience::default() };
+    let client = Audience { runtime: RequestRuntime::Only(Runtime::Client), ..asking };
+    let sited = Audience { evaluation_contexts: &elsewhere, ..asking };
+    let cases = [
+        ("switched off", off, asking, true),
+        ("for programs that do not ask", off, Audience::default(), false),
+        ("deleted", FlagSource { deleted: true, ..off }, asking, false),
+        ("encrypted", FlagSource { has_encrypted_payloads: true, ..off }, asking, false),
+        ("for servers", FlagSource { evaluation_runtime: Some("server"), ..off }, client, false),
+        ("elsewhere", FlagSource { evaluation_contexts: &contexts, ..off }, sited, false),
+    ];
+    let subject = Subject::new("ann", Facts::default());
+    for (name, source, audience, is_answered) in cases {
+        let reader = flag(2, "reader", on(json!([depends(1, false)])));
+        let set = set([Arc::new(Flag::compile(&source)), reader]);
+        let expected = is_answered.then_some((false, None, "flag_disabled", None, None));
+        let one = evaluate_one(&set, &subject, "off", &audience, now()).map(told);
+        assert_eq!(one, expected, "{name}");
+        let (asked, both) = (keys(&["off", "off"]), keys(&["reader"]));
+        let answers = |flag_keys: Option<&[String]>| {
+            let outcomes = by_key(&set, &subject, &Selection { flag_keys, audience });
+            (outcomes.get("off").copied().map(told), outcomes.contains_key("reader"))
+        };
+        assert_eq!(answers(Some(&asked)), (expected, false), "{name}");
+        assert_eq!(answers(Some(&both)), (None, true), "{name}: only read by the one asked for");
+        assert_eq!(answers(None), (None, true), "{name}: all flags");
+    }
+}

@@ -145,6 +145,7 @@ fn scene(contexts: Vec<String>, runtime: Option<String>, implied: &str) -> Scene
     Scene {
         evaluation_contexts: contexts,
         runtime: RequestRuntime::stated(runtime.as_deref().unwrap_or(implied)),
+        switched_off_by_key: true,
         ..Scene::default()
     }
 }

@@ -204,9 +204,12 @@ impl FeatureFlagService for Grpc {
     ) -> Result<Response<GetFeatureFlagStatusResponse>, Status> {
         let caller = caller(&request)?;
         let GetFeatureFlagStatusRequest { project_id, id } = request.into_inner();
-        let verdict = self.0.flag_status(&caller, &project(&project_id)?, id).await?;
-        let status = convert::status(verdict.status).into();
-        Ok(Response::new(GetFeatureFlagStatusResponse { status, reason: verdict.reason }))
+        let (verdict, rollout) = self.0.flag_status(&caller, &project(&project_id)?, id).await?;
+        Ok(Response::new(GetFeatureFlagStatusResponse {
+            status: convert::status(verdict.status).into(),
+            reason: verdict.reason,
+            rollout: Some(convert::rollout_summary(&rollout)),
+        }))
     }
 
     async fn get_remote_config(

@@ -50,7 +50,7 @@ fn details(error: Error) -> ErrorDetails {
         ("body".to_owned(), error.body.name().to_owned()),
     ]);
     metadata.extend(error.attr.clone().map(|attr| ("attr".to_owned(), attr)));
-    metadata.extend(error.hint.map(|hint| ("hint".to_owned(), hint.to_owned())));
+    metadata.extend(error.hint.map(|hint| ("hint".to_owned(), hint.into_owned())));
     let mut details = ErrorDetails::with_error_info(error.reason, DOMAIN, metadata);
     if let Some(attr) = error.attr {
         details.add_bad_request_violation(attr, error.detail);

@@ -57,9 +57,10 @@ impl TagUpdate {
             return Err(Error::field("tags", "invalid_input", detail));
         }
         if ids.len() * tags.len() > MOST_CHANGES {
-            return Err(Error::rule(format!(
+            let detail = format!(
                 "Too many changes in one request: ids × distinct tags must not exceed {MOST_CHANGES}."
-            )));
+            );
+            return Err(Error::field("tags", "invalid_input", detail));
         }
         Ok(Self { ids, action, tags })
     }
@@ -153,7 +154,9 @@ mod tests {
             );
         }
         let error = parse(body(many(500), json!("add"), names(21))).unwrap_err();
-        assert!(error.detail.starts_with("Too many changes") && error.attr.is_none(), "{error}");
+        let told = (error.attr.as_deref(), error.detail.as_str());
+        let detail = "Too many changes in one request: ids × distinct tags must not exceed 10000.";
+        assert_eq!(told, (Some("tags"), detail));
         assert!(parse(body(many(500), json!("add"), names(20))).is_ok());
     }
 

@@ -154,8 +154,9 @@ pub struct Failure {
     pub body: BodyKind,
     /// When a retry makes sense; whole seconds on the wire.
     pub retry_after: Option<Duration>,
-    /// What to do about it, where the documented sentence does not say; beside the body.
-    pub hint: Option<&'static str>,
+    /// What to do about it, where the documented sentence does not say; beside the body. ASCII, as
+    /// it travels in a header.
+    pub hint: Option<Cow<'static, str>>,
     #[source]
     source: Option<SharedSource>,
 }
@@ -337,8 +338,15 @@ impl Error {
 
     /// The same failure, with advice that travels beside the body.
     #[must_use]
-    pub fn with_hint(mut self, hint: &'static str) -> Self {
-        self.0.hint = Some(hint);
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure, with another machine code.
+    #[must_use]
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
+        self.0.reason = reason.into();
         self
     }
 

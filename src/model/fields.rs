@@ -175,7 +175,7 @@ pub fn integer(attr: &str, value: &Value) -> Result<i64> {
 ///
 /// # Errors
 ///
-/// `null`, or `invalid_choice`.
+/// `null`, or `invalid_choice` with a hint that lists the words.
 pub fn choice(attr: &str, value: &Value, allowed: &[&str]) -> Result<String> {
     let shown = match value {
         Value::Null => return Err(null(attr)),
@@ -183,7 +183,10 @@ pub fn choice(attr: &str, value: &Value, allowed: &[&str]) -> Result<String> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    Err(Error::field(attr, "invalid_choice", format!("\"{shown}\" is not a valid choice.")))
+    let choices: Vec<&str> = allowed.iter().copied().filter(|word| !word.is_empty()).collect();
+    let detail = format!("\"{shown}\" is not a valid choice.");
+    Err(Error::field(attr, "invalid_choice", detail)
+        .with_hint(format!("Valid choices: {}.", choices.join(", "))))
 }
 
 /// A list of anything.

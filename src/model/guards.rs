@@ -51,6 +51,18 @@ pub fn running(links: &[Link]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
+/// The refusal to archive a flag that is on.
+#[must_use]
+pub fn archiving_enabled() -> Error {
+    Error::blocked("Cannot archive an enabled feature flag. Disable it first.")
+}
+
+/// The refusal to switch on a flag that is archived.
+#[must_use]
+pub fn enabling_archived() -> Error {
+    Error::blocked("Cannot enable an archived feature flag. Unarchive it first.")
+}
+
 /// Whether an active flag may be switched off.
 ///
 /// # Errors

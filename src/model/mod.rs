@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod bulk_tags;
 pub mod caller;
 pub mod cohort;
+pub mod config_version;
 pub mod conflict;
 pub mod dashboard;
 pub mod decoration;

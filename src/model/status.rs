@@ -2,9 +2,10 @@
 //! how far it is rolled out.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
+use serde_json::{Number, Value, json};
 
 use super::flag::FeatureFlag;
+use crate::rules_format::RulesFormat;
 
 /// How long a flag may go uncalled before it counts as stale.
 pub const STALE_AFTER: TimeDelta = TimeDelta::days(30);
@@ -16,6 +17,8 @@ pub enum Status {
     Active,
     /// Not called for a month, or never called and fully rolled out for a month.
     Stale,
+    /// Archived.
+    Archived,
     /// Softly deleted.
     Deleted,
 }
@@ -27,6 +30,7 @@ impl Status {
         match self {
             Self::Active => "ACTIVE",
             Self::Stale => "STALE",
+            Self::Archived => "ARCHIVED",
             Self::Deleted => "DELETED",
         }
     }
@@ -37,6 +41,7 @@ impl Status {
         match self {
             Self::Active => "active",
             Self::Stale => "stale",
+            Self::Archived => "archived",
             Self::Deleted => "deleted",
         }
     }
@@ -49,6 +54,52 @@ pub struct Verdict {
     pub status: Status,
     /// Why, in the documented words.
     pub reason: String,
+}
+
+/// How far a flag's configuration rolls it out, whether or not it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolloutSummary {
+    /// Whether everybody gets the same.
+    pub effectively_full_rollout: bool,
+    /// Whether some condition set has property filters.
+    pub has_targeting_conditions: bool,
+    /// The highest percentage of a condition set, an absent one being 100; `None` without any.
+    pub max_rollout_percentage: Option<Number>,
+    /// Whether the flag has variants.
+    pub is_multivariate: bool,
+}
+
+impl RolloutSummary {
+    /// Summarizes filters as they stand.
+    #[must_use]
+    pub fn of(filters: &Value) -> Self {
+        let groups = list(filters, "groups");
+        let percentage = |group: &Value| match group.get("rollout_percentage") {
+            Some(Value::Number(percentage)) => percentage.clone(),
+            _ => Number::from(100),
+        };
+        let by_size = |a: &Number, b: &Number| {
+            let size = |number: &Number| number.as_f64().unwrap_or_default();
+            size(a).total_cmp(&size(b))
+        };
+        Self {
+            effectively_full_rollout: full_rollout(filters).is_some(),
+            has_targeting_conditions: groups.iter().any(|g| !list(g, "properties").is_empty()),
+            max_rollout_percentage: groups.iter().map(percentage).max_by(by_size),
+            is_multivariate: !variants(filters).is_empty(),
+        }
+    }
+
+    /// The documented members.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "effectively_full_rollout": self.effectively_full_rollout,
+            "has_targeting_conditions": self.has_targeting_conditions,
+            "max_rollout_percentage": self.max_rollout_percentage,
+            "is_multivariate": self.is_multivariate,
+        })
+    }
 }
 
 /// What a fully rolled out flag always answers.
@@ -70,6 +121,9 @@ pub fn of(flag: &FeatureFlag, now: DateTime<Utc>) -> Verdict {
 fn judge(flag: &FeatureFlag, now: DateTime<Utc>) -> (Status, String) {
     if flag.deleted {
         return (Status::Deleted, "Flag has been deleted".into());
+    }
+    if flag.archived {
+        return (Status::Archived, "Flag has been archived".into());
     }
     if !flag.active {
         return (Status::Active, "Flag is disabled (not evaluated for staleness)".into());
@@ -108,6 +162,9 @@ fn judge_uncalled(flag: &FeatureFlag, now: DateTime<Utc>) -> (Status, String) {
 /// What everybody gets, when the configuration gives everybody the same.
 #[must_use]
 pub fn full_rollout(filters: &Value) -> Option<FullRollout> {
+    if !RulesFormat::of(filters).is_supported() {
+        return None;
+    }
     let groups = list(filters, "groups");
     let variants = variants(filters);
     if variants.is_empty() {
@@ -192,8 +249,6 @@ fn percentage(of: &Value) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn flag(
@@ -283,6 +338,37 @@ mod tests {
         let deleted = FeatureFlag { deleted: true, ..flag };
         assert_eq!(of(&disabled, now).status, Status::Active);
         assert_eq!(of(&deleted, now).status.upper(), "DELETED");
+        let archived = FeatureFlag { archived: true, ..disabled };
+        let verdict = of(&archived, now);
+        assert_eq!((verdict.status.upper(), verdict.status.lower()), ("ARCHIVED", "archived"));
+        assert_eq!(verdict.reason, "Flag has been archived");
+        assert_eq!(of(&FeatureFlag { deleted: true, ..archived }, now).status, Status::Deleted);
+    }
+
+    #[test]
+    fn a_rollout_is_summarized_in_four_members() {
+        let targeted = json!({"rollout_percentage": 100, "properties": [{"key": "x"}]});
+        let one = json!({"variants": [{"key": "a", "rollout_percentage": 100}]});
+        let cases = [
+            (json!({"groups": []}), json!([true, false, null, false])),
+            (json!({"groups": [{}]}), json!([false, false, 100, false])),
+            (json!({"groups": [{"rollout_percentage": null}]}), json!([false, false, 100, false])),
+            (
+                json!({"groups": [{"rollout_percentage": 0}, {"rollout_percentage": 33.5}]}),
+                json!([false, false, 33.5, false]),
+            ),
+            (json!({"groups": [targeted]}), json!([false, true, 100, false])),
+            (
+                json!({"groups": [targeted, {"rollout_percentage": 100}], "multivariate": one}),
+                json!([true, true, 100, true]),
+            ),
+            (json!({"version": 2, "rules": []}), json!([false, false, null, false])),
+        ];
+        for (filters, expected) in cases {
+            let summary = RolloutSummary::of(&filters).to_json();
+            let members: Value = summary.as_object().unwrap().values().cloned().collect();
+            assert_eq!(members, expected, "{filters}");
+        }
     }
 
     #[test]

@@ -11,12 +11,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
+    config_version,
     decoration::{same_undecorated, undecorated},
     encrypted::{self, Cipher},
     error::{Error, Result},
     fields,
-    filters::{self, Known, Own, PreparedFilters, same_meaning},
+    filters::{self, Known, Origin, Own, PreparedFilters, same_meaning},
     flag::FeatureFlag,
+    guards,
     json::{Object, same_double},
     link::LinkKind,
 };
@@ -57,6 +59,8 @@ pub struct Facts {
     pub known: Known,
     /// Which of the wanted dashboards the project has.
     pub dashboards: HashSet<i64>,
+    /// Where the write comes from.
+    pub origin: Origin,
     /// The sent filters, prepared before the project was locked; `None` if they were not.
     pub prepared: Option<PreparedFilters>,
 }
@@ -126,6 +130,7 @@ impl FlagWrite {
         let own = own(current, key.as_deref());
         let context = filters::Context {
             creating: method == Method::Create,
+            origin: facts.origin,
             is_remote_configuration: is_remote.unwrap_or(current.is_remote_configuration)
                 == Some(true),
             own: &own,
@@ -316,7 +321,9 @@ fn filters_field(
     match body.get("filters") {
         None if context.creating => Ok(Some(filters::initial(context))),
         None => Ok(None),
-        Some(sent) if is_let_go(sent, method) => Ok(None),
+        Some(sent) if is_let_go(sent, method) => {
+            config_version::check_reserved(sent).map(|()| None)
+        }
         Some(sent) => {
             let prepared =
                 prepared.map_or_else(|| Cow::Owned(prepare(sent, context)), Cow::Borrowed);
@@ -444,7 +451,12 @@ fn check_whole(wanted: &FeatureFlag, current: &FeatureFlag, method: Method) -> R
         ));
     }
     if wanted.archived && wanted.active {
-        return Err(Error::rule("An archived feature flag must be inactive."));
+        let is_enabling = current.archived && method != Method::Create;
+        return Err(if is_enabling {
+            guards::enabling_archived()
+        } else {
+            guards::archiving_enabled()
+        });
     }
     Ok(())
 }

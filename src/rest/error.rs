@@ -47,8 +47,8 @@ impl IntoResponse for Error {
             BodyKind::Empty => status.into_response(),
             _ => (status, Json(body(&self))).into_response(),
         };
-        if let Some(hint) = self.hint {
-            response.headers_mut().insert(HINT, HeaderValue::from_static(hint));
+        if let Some(hint) = self.hint.as_deref().and_then(|hint| HeaderValue::try_from(hint).ok()) {
+            response.headers_mut().insert(HINT, hint);
         }
         if let Some(delay) = self.retry_after {
             // Whole seconds are the only form that every client understands.

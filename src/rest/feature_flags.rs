@@ -37,8 +37,13 @@ pub(super) async fn dependents(services: Services, call: Call) -> Result<Reply> 
 }
 
 pub(super) async fn status(services: Services, call: Call) -> Result<Reply> {
-    let verdict = services.flag_status(&*call.caller()?, &call.project()?, call.id("id")?).await?;
-    Reply::ok(json!({"status": verdict.status.lower(), "reason": verdict.reason}))
+    let (caller, project) = (call.caller()?, call.project()?);
+    let (verdict, rollout) = services.flag_status(&caller, &project, call.id("id")?).await?;
+    Reply::ok(json!({
+        "status": verdict.status.lower(),
+        "reason": verdict.reason,
+        "rollout": rollout.to_json(),
+    }))
 }
 
 /// The payload's text as a JSON string, or null.

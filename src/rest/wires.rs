@@ -7,6 +7,7 @@ mod browser;
 pub(super) mod definitions;
 mod events;
 mod flags;
+pub(super) mod lists;
 mod query;
 mod unpack;
 
@@ -80,18 +81,22 @@ impl Wires {
 pub(super) fn open_to_page(request: &Request, response: &mut Response) {
     let path = request.uri().path();
     let is_wire = matches!(Wire::of(path), Some(Wire::Flags | Wire::Decide));
-    if is_wire || events::PATHS.contains(&path.strip_suffix('/').unwrap_or(path)) {
+    let is_list = |path| [lists::EARLY_ACCESS, lists::SURVEYS].contains(&path);
+    let name = path.strip_suffix('/').unwrap_or(path);
+    if is_wire || is_list(name) || events::PATHS.contains(&name) {
         cors::PageRequest::of(request).open_path(response);
     }
 }
 
 fn open() -> Router<Rest> {
     let events = |router, path: &str| both(router, path, any(events::events));
-    events::PATHS
+    let router = events::PATHS
         .into_iter()
         .fold(Router::new(), events)
         .route("/array/{token}/config", any(browser::json))
-        .route("/array/{token}/config.js", any(browser::script))
+        .route("/array/{token}/config.js", any(browser::script));
+    let router = both(router, lists::EARLY_ACCESS, any(lists::early_access));
+    both(router, lists::SURVEYS, any(lists::surveys))
 }
 
 fn both(router: Router<Rest>, path: &str, route: MethodRouter<Rest>) -> Router<Rest> {

@@ -9,18 +9,23 @@ pub(crate) mod book;
 mod cohorts;
 mod dependencies;
 pub(crate) mod log;
+mod omission;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{
-    definitions::Definitions,
-    error::{Error, Result},
-    flag::FeatureFlag,
-    link::LinkKind,
+use crate::{
+    model::{
+        definitions::Definitions,
+        error::{Error, Result},
+        flag::FeatureFlag,
+        link::LinkKind,
+    },
+    rules_format::RulesFormat,
 };
+use omission::Candidate;
 
 /// The two forms of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +71,8 @@ struct FeedFlag<'a> {
 pub(crate) fn write(definitions: &Definitions, form: Form) -> Result<Vec<u8>> {
     let chains = dependencies::Chains::of(&definitions.flags);
     let trees = &definitions.cohorts;
-    let flags: Vec<_> = definitions
-        .flags
+    let given = given(&definitions.flags);
+    let flags: Vec<_> = given
         .iter()
         .map(|flag| {
             let mut filters = flag.filters.clone();
@@ -80,7 +85,7 @@ pub(crate) fn write(definitions: &Definitions, form: Form) -> Result<Vec<u8>> {
         .collect();
     let cohorts = match form {
         Form::WithCohorts => {
-            let named = definitions.flags.iter().flat_map(|flag| cohorts::named(&flag.filters));
+            let named = given.iter().flat_map(|flag| cohorts::named(&flag.filters));
             cohorts::referenced(named, trees)
         }
         Form::Expanded => BTreeMap::new(),
@@ -93,6 +98,18 @@ pub(crate) fn write(definitions: &Definitions, form: Form) -> Result<Vec<u8>> {
         property_matching_version: definitions.project.property_matching_version,
     };
     serde_json::to_vec(&feed).map_err(Error::internal)
+}
+
+/// The flags that the feed gives, in their order.
+fn given(flags: &[FeatureFlag]) -> Vec<&FeatureFlag> {
+    let reads: Vec<_> = flags.iter().map(|flag| dependencies::reads(&flag.filters)).collect();
+    let candidates = flags.iter().zip(&reads).map(|(flag, reads)| Candidate {
+        id: flag.id,
+        is_supported: RulesFormat::of(&flag.filters).is_supported(),
+        reads,
+    });
+    let omitted = omission::omitted(candidates);
+    flags.iter().filter(|flag| !omitted.contains(&flag.id)).collect()
 }
 
 fn told(flag: &FeatureFlag, filters: Value) -> FeedFlag<'_> {

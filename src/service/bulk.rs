@@ -20,6 +20,7 @@ use crate::{
         project::ProjectRef,
         status::Rollout,
     },
+    rules_format::RulesFormat,
     store::{ProjectWrite, flags_bulk::BulkFlag},
 };
 
@@ -120,7 +121,7 @@ impl Services {
         let now = self.clock.now();
         let mut flags = write.flags_among(update.ids.iter().copied(), true).await?;
         let skipped = skipped(caller, &update.ids, &flags);
-        flags.retain(|flag| caller.may_edit(flag.id));
+        flags.retain(|flag| caller.may_edit(flag.id) && is_supported(flag));
         let ids: Vec<i64> = flags.iter().map(|flag| flag.id).collect();
         let mut before = write.tags_among(&ids).await?;
         let (mut updated, mut changed, mut rows) = (Vec::new(), Vec::new(), Vec::new());
@@ -197,13 +198,19 @@ async fn sort(write: &ProjectWrite, candidates: Vec<BulkFlag>) -> Result<Sorted>
 }
 
 fn skipped(caller: &Caller, ids: &[i64], flags: &[BulkFlag]) -> Vec<(i64, &'static str)> {
-    let known: HashSet<i64> = flags.iter().map(|flag| flag.id).collect();
-    let skip = |id: &i64| match (known.contains(id), caller.may_edit(*id)) {
-        (true, true) => None,
-        (true, false) => Some((*id, "Permission denied")),
-        (false, _) => Some((*id, "Not found")),
+    let known: HashMap<i64, &BulkFlag> = flags.iter().map(|flag| (flag.id, flag)).collect();
+    let reason = |id: i64| match known.get(&id) {
+        None => Some("Not found"),
+        Some(_) if !caller.may_edit(id) => Some("Permission denied"),
+        Some(flag) if !is_supported(flag) => Some("Unsupported rules format"),
+        Some(_) => None,
     };
-    ids.iter().filter_map(skip).collect()
+    ids.iter().filter_map(|id| Some((*id, reason(*id)?))).collect()
+}
+
+/// Whether a flag takes other writes than its deletion.
+fn is_supported(flag: &BulkFlag) -> bool {
+    RulesFormat::of(&flag.filters).is_supported()
 }
 
 /// The row of one deletion: under the key it had, and without changes (4.6).

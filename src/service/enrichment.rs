@@ -17,6 +17,7 @@ use super::{Services, flag_log, usage_dashboard};
 use crate::{
     model::{
         caller::{Caller, Scope},
+        config_version,
         error::{BodyKind, Code, Error, Result},
         flag::FeatureFlag,
         project::ProjectRef,
@@ -102,6 +103,7 @@ impl Services {
     async fn make_dashboard(&self, write: ProjectWrite, id: i64) -> Result<()> {
         let now = self.clock.now();
         let flag = write.lock_flag(id).await?.ok_or_else(Error::not_found)?;
+        config_version::check_operation(&flag)?;
         let (dashboard_id, is_enriched) = match usage_dashboard::live(&write, &flag).await? {
             Some(dashboard) => (dashboard.id, usage_dashboard::is_enriched(&dashboard)),
             None => {

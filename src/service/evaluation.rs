@@ -46,6 +46,8 @@ pub(crate) struct Scene {
     pub(crate) only_sent_properties: bool,
     /// Flags with encrypted payloads as well: never for programs.
     pub(crate) encrypted_too: bool,
+    /// Flags that are switched off are answered as such where they are asked for by key.
+    pub(crate) switched_off_by_key: bool,
 }
 
 impl Scene {
@@ -59,6 +61,7 @@ impl Scene {
             evaluation_contexts: &self.evaluation_contexts,
             survey_only: self.survey_only,
             encrypted_too: self.encrypted_too,
+            switched_off_by_key: self.switched_off_by_key,
         }
     }
 }
@@ -164,7 +167,8 @@ impl Services {
         evaluation
     }
 
-    /// One flag for one subject; `None` where [`Services::evaluate`] would leave it out.
+    /// One flag for one subject; `None` where [`Services::evaluate`], asked for its key, would leave
+    /// it out.
     pub(crate) async fn evaluate_one<'f>(
         &self,
         snapshot: &'f ProjectSnapshot,

@@ -8,7 +8,7 @@ use crate::{
     model::{
         error::{Error, Result},
         fields,
-        filters::{Grammar, PreparedFilters, References},
+        filters::{Grammar, Origin, PreparedFilters, References},
         flag::FeatureFlag,
         guards,
         json::Object,
@@ -56,7 +56,7 @@ pub(super) async fn facts(
     body: &Object,
     current: &FeatureFlag,
     holder: &KeyHolder,
-    prepared: Option<PreparedFilters>,
+    (origin, prepared): (Origin, Option<PreparedFilters>),
 ) -> Result<Facts> {
     let references = References::of(body.get("filters").unwrap_or(&Value::Null));
     if references.flags.len().max(references.cohorts.len()) > MOST_REFERENCES {
@@ -70,6 +70,7 @@ pub(super) async fn facts(
         key_taken: holder.is_other(current.id),
         known: write.known(&references, GRAMMAR).await?,
         dashboards: write.known_dashboards(dashboards.collect()).await?,
+        origin,
         prepared,
     })
 }
@@ -180,14 +181,6 @@ async fn free_key(write: &ProjectWrite, key: &str) -> Result<String> {
         number += 1;
     }
     Ok(candidate)
-}
-
-/// Every update drops them, whether it mentions filters or not (3.4).
-pub(super) fn strip_legacy(after: &mut FeatureFlag) {
-    if let Some(filters) = after.filters.as_object_mut() {
-        filters.shift_remove("super_groups");
-        filters.shift_remove("holdout_groups");
-    }
 }
 
 pub(super) fn check_limit(write: &ProjectWrite) -> Result<()> {

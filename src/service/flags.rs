@@ -12,11 +12,12 @@ use super::{
 use crate::{
     model::{
         caller::{Caller, Scope},
-        conflict, encrypted,
+        config_version, conflict, encrypted,
         error::{BodyKind, Error, Result},
-        filters::PreparedFilters,
+        filters::{Origin, PreparedFilters, replace_legacy},
         flag::FeatureFlag,
         flag_filter::{FlagFilter, Order},
+        guards,
         history_point::HistoryPoint,
         json::Object,
         project::{Project, ProjectRef},
@@ -40,12 +41,31 @@ pub(crate) struct Update {
     pub(crate) typed: Typed,
     /// The filters of the body, prepared; `None` if there are none, or if they are not yet.
     pub(crate) prepared: Option<PreparedFilters>,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
+}
+
+/// A wanted flag.
+#[derive(Debug)]
+pub(super) struct Creation<'a> {
+    /// The fields sent, as a REST body has them.
+    pub(super) body: &'a Object,
+    /// See [`Update::prepared`].
+    pub(super) prepared: Option<PreparedFilters>,
+    /// Where it comes from.
+    pub(super) origin: Origin,
 }
 
 impl Update {
     /// A PATCH of fields as REST has them.
     pub(crate) fn patch(id: i64, body: Object) -> Self {
-        Self { id, body, method: Method::Patch, typed: Typed::default(), prepared: None }
+        let (method, typed) = (Method::Patch, Typed::default());
+        Self { id, body, method, typed, prepared: None, origin: Origin::Request }
+    }
+
+    /// A change by an operation that names no filters.
+    fn operation(id: i64, body: Object) -> Self {
+        Self { origin: Origin::Operation, ..Self::patch(id, body) }
     }
 }
 
@@ -138,14 +158,16 @@ impl Services {
         strictness: Strictness,
     ) -> Result<Written<ShownFlag>> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let warnings = strictness.check(body, &FLAG, project.strict_writes)?;
+        let mut warnings = strictness.check(body, &FLAG, project.strict_writes)?;
         let prepared = flag_rules::prepare(body, Method::Create).await?;
         let mut write = self.begin(project.id).await?;
         // Under the lock, so that rows of the log land in the order of their times.
         let now = self.clock.now();
-        let flag = self.created(caller, &mut write, body, prepared, now).await?;
+        let creation = Creation { body, prepared, origin: Origin::Request };
+        let made = self.created(caller, &mut write, creation, now).await?;
         self.commit(write, now).await?;
-        Ok(Written { value: self.shown(caller, flag, now).await?, warnings })
+        warnings.extend(made.warnings);
+        Ok(Written { value: self.shown(caller, made.value, now).await?, warnings })
     }
 
     /// Makes a flag within a change of its project; nothing is written when a rule refuses it.
@@ -153,17 +175,18 @@ impl Services {
         &self,
         caller: &Caller,
         write: &mut ProjectWrite,
-        body: &Object,
-        prepared: Option<PreparedFilters>,
+        Creation { body, prepared, origin }: Creation<'_>,
         now: DateTime<Utc>,
-    ) -> Result<FeatureFlag> {
+    ) -> Result<Written<FeatureFlag>> {
         let fresh = FeatureFlag::fresh(write.project.id, String::new(), now);
         let holder = KeyHolder::of(write, body).await?;
-        let facts = flag_rules::facts(write, body, &fresh, &holder, prepared).await?;
+        let filters = (origin, prepared);
+        let facts = flag_rules::facts(write, body, &fresh, &holder, filters).await?;
         let wanted = FlagWrite::parse(body, Method::Create, &fresh, &facts)?;
         let (from_survey, wants_dashboard) =
             (wanted.is_from_survey(), wanted.wants_usage_dashboard());
         let mut flag = wanted.apply(&fresh, Method::Create)?;
+        let warnings = replace_legacy(&mut flag.filters, &flag.key);
         flag_rules::check_limit(write)?;
         flag_rules::check_contexts(&write.project, &flag, None, from_survey)?;
         encrypted::seal(&mut flag, None, true, &self.encryptor)?;
@@ -175,7 +198,7 @@ impl Services {
         }
         flag.id = write.insert_flag(&flag).await?;
         flag_log::creation(write, &flag, caller.user_id, now).await?;
-        Ok(flag)
+        Ok(Written { value: flag, warnings })
     }
 
     /// Changes a flag and counts its version.
@@ -187,11 +210,13 @@ impl Services {
         strictness: Strictness,
     ) -> Result<Written<ShownFlag>> {
         let project = self.open(caller, Scope::FLAG_WRITE, project).await?;
-        let warnings = strictness.check(&update.body, &FLAG, project.strict_writes)?;
+        let mut warnings = strictness.check(&update.body, &FLAG, project.strict_writes)?;
         let prepared = flag_rules::prepare(&update.body, update.method).await?;
         let (write, before) = self.lock_flag(project.id, update.id).await?;
         let update = Update { prepared, ..update };
-        Ok(Written { value: self.change(caller, write, before, update).await?, warnings })
+        let changed = self.change(caller, write, before, update).await?;
+        warnings.extend(changed.warnings);
+        Ok(Written { value: changed.value, warnings })
     }
 
     /// Brings a flag into a state; in it already, nothing is written.
@@ -210,7 +235,8 @@ impl Services {
                 return self.shown(caller, before, self.clock.now()).await;
             }
         };
-        self.change(caller, write, before, Update::patch(id, body)).await
+        let changed = self.change(caller, write, before, Update::operation(id, body)).await?;
+        Ok(changed.value)
     }
 
     /// Softly deletes a flag, as a PATCH of `deleted: true` does. Doing it again changes nothing.
@@ -225,8 +251,12 @@ impl Services {
             drop(write);
             return self.shown(caller, before, self.clock.now()).await;
         }
-        let body = Object::from_iter([("deleted".to_owned(), true.into())]);
-        self.change(caller, write, before, Update::patch(id, body)).await
+        // With the version that is stored, which a flag in another rules format needs.
+        let version = before.version.unwrap_or(0);
+        let body = [("deleted", true.into()), ("version", version.into())];
+        let body = body.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let changed = self.change(caller, write, before, Update::operation(id, body)).await?;
+        Ok(changed.value)
     }
 
     /// A flag that the caller may change, under its lock.
@@ -258,11 +288,12 @@ impl Services {
         mut write: ProjectWrite,
         before: FeatureFlag,
         update: Update,
-    ) -> Result<ShownFlag> {
+    ) -> Result<Written<ShownFlag>> {
         let now = self.clock.now();
-        let after = self.changed(caller, &mut write, before, update, now).await?;
+        let Written { value, warnings } =
+            self.changed(caller, &mut write, before, update, now).await?;
         self.commit(write, now).await?;
-        self.shown(caller, after, now).await
+        Ok(Written { value: self.shown(caller, value, now).await?, warnings })
     }
 
     /// The one way in which a flag changes; the rules stand in the order of management-api 3.7,
@@ -274,12 +305,13 @@ impl Services {
         before: FeatureFlag,
         mut update: Update,
         now: DateTime<Utc>,
-    ) -> Result<FeatureFlag> {
+    ) -> Result<Written<FeatureFlag>> {
+        config_version::check_update(&mut update.body, &before)?;
         let sent_filters = update.body.contains_key("filters");
         let conflict = self.resolve_conflicts(write, &mut update.body, caller, &before).await;
         let holder = KeyHolder::of(write, &update.body).await?;
-        let prepared = update.prepared.take();
-        let facts = flag_rules::facts(write, &update.body, &before, &holder, prepared).await?;
+        let filters = (update.origin, update.prepared.take());
+        let facts = flag_rules::facts(write, &update.body, &before, &holder, filters).await?;
         let wanted = FlagWrite::parse(&update.body, update.method, &before, &facts)?
             .keeping_spelling_of(&before, update.typed, &self.encryptor);
         let from_survey = wanted.is_from_survey();
@@ -288,7 +320,11 @@ impl Services {
         Transition::between(&before, &after).check(write, &before, &after).await?;
         flag_rules::rekey(write, &before, &mut after, update.body.contains_key("key")).await?;
         encrypted::seal(&mut after, Some(&before), sent_filters, &self.encryptor)?;
-        flag_rules::strip_legacy(&mut after);
+        // Every update replaces them, whether it mentions filters or not (3.4).
+        let warnings = match update.origin {
+            Origin::Operation => Vec::new(),
+            Origin::Request | Origin::Import => replace_legacy(&mut after.filters, &after.key),
+        };
         conflict?;
         after.version = Some(before.version.unwrap_or(0) + 1);
         after.last_modified_by = write.user(caller.user_id).await?;
@@ -297,7 +333,7 @@ impl Services {
         write.update_flag(&before, &after).await?;
         usage_dashboard::retitle(write, &before, &after).await?;
         flag_log::update(write, &before, &after, caller.user_id, now).await?;
-        Ok(after)
+        Ok(Written { value: after, warnings })
     }
 
     /// Refuses a write that disagrees with somebody else's since, and lets go what it only echoes.
@@ -365,6 +401,7 @@ impl Services {
 
 /// The PATCH that a switch stands for; `None` when the flag is there already.
 fn switched(flag: &FeatureFlag, switch: Switch) -> Result<Option<Object>> {
+    config_version::check_operation(flag)?;
     let verb = match switch {
         Switch::Enable => "enabling",
         Switch::Disable => "disabling",
@@ -375,15 +412,19 @@ fn switched(flag: &FeatureFlag, switch: Switch) -> Result<Option<Object>> {
         let detail = format!("This feature flag has been deleted. Restore it before {verb} it.");
         return Err(Error::blocked(detail).with_body(BodyKind::SuccessError));
     }
-    if flag.archived && matches!(switch, Switch::Enable) {
-        let detail = "This feature flag has been archived. Unarchive it before enabling it.";
-        return Err(Error::blocked(detail).with_body(BodyKind::SuccessError));
+    match switch {
+        Switch::Enable if flag.archived => {
+            return Err(guards::enabling_archived().with_body(BodyKind::SuccessError));
+        }
+        Switch::Archive if flag.active => {
+            return Err(guards::archiving_enabled().with_body(BodyKind::SuccessError));
+        }
+        _ => {}
     }
     let changes: &[(&str, bool)] = match switch {
         Switch::Enable if !flag.active => &[("active", true)],
         Switch::Disable if flag.active => &[("active", false)],
-        // An archived flag is never active.
-        Switch::Archive if !flag.archived => &[("active", false), ("archived", true)],
+        Switch::Archive if !flag.archived => &[("archived", true)],
         Switch::Unarchive if flag.archived => &[("archived", false)],
         _ => return Ok(None),
     };

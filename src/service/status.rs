@@ -5,19 +5,20 @@ use crate::model::{
     caller::{Caller, Scope},
     error::{Error, Result},
     project::ProjectRef,
-    status::{self, Verdict},
+    status::{self, RolloutSummary, Verdict},
 };
 
 impl Services {
-    /// A flag's state and the reason for it, softly deleted flags included.
+    /// Returns a flag's state, the reason for it and how far it is rolled out, softly deleted flags
+    /// included.
     pub(crate) async fn flag_status(
         &self,
         caller: &Caller,
         project: &ProjectRef,
         id: i64,
-    ) -> Result<Verdict> {
+    ) -> Result<(Verdict, RolloutSummary)> {
         let project = self.open(caller, Scope::FLAG_READ, project).await?;
         let flag = self.store.flag(project.id, id).await?.ok_or_else(Error::not_found)?;
-        Ok(status::of(&flag, self.clock.now()))
+        Ok((status::of(&flag, self.clock.now()), RolloutSummary::of(&flag.filters)))
     }
 }

@@ -85,7 +85,8 @@ impl Services {
         let body = version.as_patch()?;
         // What was prepared holds only if nobody changed the flag before it was locked.
         let prepared = prepared.filter(|_| draft.as_ref() == Some(&body));
-        self.change(caller, write, flag, Update { prepared, ..Update::patch(id, body) }).await
+        let update = Update { prepared, ..Update::patch(id, body) };
+        Ok(self.change(caller, write, flag, update).await?.value)
     }
 
     /// The PATCH that restores a version, as far as can be said before the project is locked.

@@ -19,8 +19,10 @@ use crate::model::{
     filters::{Grammar, Known, KnownCohort, KnownFlag, References},
     flag::FeatureFlag,
     guards::Named,
+    json,
     link::Link,
 };
+use crate::rules_format::RulesFormat;
 
 impl ProjectWrite {
     /// Everything that filters with these references are judged by.
@@ -64,6 +66,7 @@ impl ProjectWrite {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
+        let mut formats = self.unusual_formats(&ids).await?;
         let rows: Vec<(i64, String, bool)> = feature_flag::Entity::find()
             .select_only()
             .columns([
@@ -78,7 +81,31 @@ impl ProjectWrite {
             .all(&self.txn)
             .await
             .map_err(failure)?;
-        Ok(rows.into_iter().map(|(id, key, active)| (id, KnownFlag { key, active })).collect())
+        let known = |(id, key, active)| {
+            let format = formats.remove(&id).unwrap_or(RulesFormat::Conditions);
+            (id, KnownFlag { key, active, format })
+        };
+        Ok(rows.into_iter().map(known).collect())
+    }
+
+    /// The formats of those flags whose filters may name one. Filters can be large, so only texts
+    /// that hold the word are read.
+    async fn unusual_formats(&self, ids: &HashSet<i64>) -> Result<HashMap<i64, RulesFormat>> {
+        let rows: Vec<(i64, String)> = feature_flag::Entity::find()
+            .select_only()
+            .columns([feature_flag::Column::Id, feature_flag::Column::Filters])
+            .filter(feature_flag::Column::ProjectId.eq(self.project.id))
+            .filter(feature_flag::Column::Filters.contains("\"version\""))
+            .filter(among(&self.txn, feature_flag::Column::Id, ids.iter().copied()))
+            .into_tuple()
+            .all(&self.txn)
+            .await
+            .map_err(failure)?;
+        let format = |text: String| match json::parse_stored(&text) {
+            Ok(filters) => RulesFormat::of(&filters),
+            Err(_) => RulesFormat::Unsupported,
+        };
+        Ok(rows.into_iter().map(|(id, text)| (id, format(text))).collect())
     }
 
     async fn known_cohorts(&self, ids: &[i64]) -> Result<HashMap<i64, KnownCohort>> {

@@ -140,7 +140,9 @@ async fn each_field_is_judged_in_order(service: &Service) {
         (body(one(), "remove", json!([])), needed("remove")),
         (
             body(ids(500), "set", tags(21)),
-            Failure::rule(
+            Failure::field(
+                "tags",
+                "invalid_input",
                 "Too many changes in one request: ids × distinct tags must not exceed 10000.",
             ),
         ),

@@ -11,6 +11,7 @@ use crate::support::{
     directory::{nested, plan},
     edges::{EDGES, Failure, Write},
     grpc::keyed,
+    rest::send,
 };
 
 both_databases! {
@@ -26,7 +27,10 @@ both_databases! {
     what_python_accepts_is_accepted,
     half_a_megabyte_is_the_most,
     what_is_stored_is_normalised_wherever_it_shows,
-    legacy_keys_last_until_the_next_update,
+    a_number_is_compared_with_a_number,
+    legacy_members_become_those_of_today_on_every_write,
+    stored_legacy_members_are_replaced_by_updates_and_kept_by_operations,
+    legacy_members_of_another_form_are_removed_with_a_warning,
     filters_without_groups_change_nothing_but_on_put,
 }
 
@@ -289,9 +293,13 @@ async fn a_property_that_flags_cannot_use_is_refused(service: &Service) {
         cases.push((person(operator, json!("soonish")), expected));
     }
     // 23
-    for operator in ["regex", "not_regex", "icontains", "not_icontains", "gt", "gte", "lt", "lte"] {
+    for operator in ["regex", "not_regex", "icontains", "not_icontains"] {
         let expected = invalid_value(&format!("Invalid value for operator {operator}: 5"));
         cases.push((person(operator, json!(5)), expected));
+    }
+    for operator in ["gt", "gte", "lt", "lte"] {
+        let expected = invalid_value(&format!("Invalid value for operator {operator}: [5]"));
+        cases.push((person(operator, json!([5])), expected));
     }
     // 25
     for kind in ["eq", "neq", "gt", "gte", "lt", "lte", "tilde", "caret", "wildcard"] {
@@ -635,19 +643,101 @@ async fn what_is_stored_is_normalised_wherever_it_shows(service: &Service) {
     }
 }
 
-async fn legacy_keys_last_until_the_next_update(service: &Service) {
-    let legacy = json!([{"properties": [], "rollout_percentage": 10}]);
-    let filters = json!({"groups": [{}], "super_groups": legacy, "holdout_groups": null});
-    for body in [json!({"name": "new"}), json!({"filters": filters})] {
-        let (id, flag) = service.create(json!({"key": "old", "filters": filters})).await;
-        assert_eq!(flag["filters"]["super_groups"], legacy, "creation keeps them");
-        let (_, flag) = service.patch(id, body).await;
-        let left = flag["filters"].as_object().unwrap();
-        assert!(!left.contains_key("super_groups") && !left.contains_key("holdout_groups"));
-        let (_, fields) = service.history(id).await.remove(0);
-        assert!(fields.contains(&"filters".to_owned()), "it shows as a change: {fields:?}");
-        service.patch(id, json!({"deleted": true})).await;
+async fn a_number_is_compared_with_a_number(service: &Service) {
+    for edge in EDGES {
+        for operator in ["gt", "gte", "lt", "lte"] {
+            let key = format!("{operator}-{edge:?}");
+            let body = json!({"key": key, "filters": person(operator, json!(5))});
+            let flag = service.write(edge, Write::Create, &body).await.unwrap().unwrap();
+            assert_eq!(flag["filters"]["groups"][0]["properties"][0]["value"], 5, "{key}");
+            for (age, is_greater) in [(6, true), (4, false)] {
+                let body = json!({"distinct_id": "ann", "person_properties": {"k": age}});
+                let enabled = &service.flags_for(&body).await["flags"][&key]["enabled"];
+                assert_eq!(*enabled, is_greater == operator.starts_with('g'), "{key} {age}");
+            }
+        }
     }
+}
+
+fn enrollment(key: &str) -> Value {
+    json!([{"properties": [{"key": format!("$feature_enrollment/{key}"), "type": "person",
+        "operator": "exact", "value": ["true"]}], "rollout_percentage": 100}])
+}
+
+async fn legacy_members_become_those_of_today_on_every_write(service: &Service) {
+    let held = json!([{"properties": [], "rollout_percentage": 12.5, "variant": "holdout-7"}]);
+    for edge in EDGES {
+        for by_patch in [true, false] {
+            let key = format!("old-{edge:?}-{by_patch}");
+            let filters = json!({"groups": [{}], "super_groups": enrollment(&key),
+                "holdout_groups": held});
+            let made = json!({"key": key, "filters": filters});
+            let flag = service.write(edge, Write::Create, &made).await.unwrap().unwrap();
+            let id = flag["id"].as_i64().unwrap();
+            let write = if by_patch { Write::Patch(id) } else { Write::Put(id) };
+            let changed = json!({"key": key, "filters": {"groups": [{}, {}],
+                "super_groups": enrollment(&key), "holdout_groups": held,
+                "holdout": {"id": 1, "exclusion_percentage": 2}}});
+            let after = service.write(edge, write, &changed).await.unwrap().unwrap();
+            for (filters, id, share) in
+                [(&flag["filters"], 7, json!(12.5)), (&after["filters"], 1, json!(2))]
+            {
+                assert_eq!(filters["feature_enrollment"], true);
+                let holdout = json!({"id": id, "exclusion_percentage": share});
+                assert_eq!(filters["holdout"], holdout, "a present member stays");
+                let members = filters.as_object().unwrap();
+                assert!(!members.contains_key("super_groups"), "{filters}");
+                assert!(!members.contains_key("holdout_groups"), "{filters}");
+            }
+        }
+    }
+}
+
+async fn stored_legacy_members_are_replaced_by_updates_and_kept_by_operations(service: &Service) {
+    let filters =
+        json!({"groups": [{}], "super_groups": enrollment("stored"), "holdout_groups": null});
+    service.stored_flag(1, "stored", &filters).await;
+    let (_, list) = service.get(&format!("{FLAGS}?key=stored")).await;
+    let id = list["results"][0]["id"].as_i64().unwrap();
+    for verb in ["disable", "archive", "unarchive", "enable"] {
+        let (status, flag) =
+            service.rest(Method::POST, &format!("{FLAGS}{id}/{verb}/"), json!({})).await;
+        assert_eq!((status, &flag["filters"]["super_groups"]), (200, &enrollment("stored")));
+    }
+    let (_, flag) = service.patch(id, json!({"name": "new"})).await;
+    let expected = json!({"groups": [{}], "feature_enrollment": true});
+    assert_eq!(flag["filters"], expected, "whether the update mentions filters or not");
+    let (_, fields) = service.history(id).await.remove(0);
+    assert!(fields.contains(&"filters".to_owned()), "it shows as a change: {fields:?}");
+}
+
+async fn legacy_members_of_another_form_are_removed_with_a_warning(service: &Service) {
+    let filters = json!({"groups": [{}], "super_groups": [{"properties": [], "rollout_percentage": 10}],
+        "holdout_groups": [{"variant": "control"}]});
+    let message = |name: &str, successor: &str| {
+        format!(
+            "The legacy member \"{name}\" has a form that \"{successor}\" cannot express: it is removed."
+        )
+    };
+    let expected = [
+        ("filters.super_groups", message("super_groups", "feature_enrollment")),
+        ("filters.holdout_groups", message("holdout_groups", "holdout")),
+    ];
+    let body = json!({"key": "other-rest", "filters": filters});
+    let request = service.request(Method::POST, FLAGS).bearer_auth(&service.key).json(&body);
+    let answer = send(request.header("x-flagstaff-warnings", "true")).await.json();
+    let told: Vec<_> = answer["warnings"].as_array().unwrap().iter().collect();
+    for (warning, (path, message)) in told.iter().zip(&expected) {
+        assert_eq!((&warning["path"], &warning["message"]), (&json!(path), &json!(message)));
+    }
+    assert_eq!((told.len(), answer["filters"].as_object().unwrap().len()), (2, 2), "{answer}");
+    let feature_flag =
+        FeatureFlagInput { filters_json: Some(filters.to_string()), ..keyed("other-grpc") };
+    let request =
+        CreateFeatureFlagRequest { feature_flag: Some(feature_flag), ..Default::default() };
+    let made = service.flags().create_feature_flag(request).await.unwrap().into_inner();
+    let told: Vec<_> = made.warnings.iter().map(|w| (w.path.as_str(), w.message.clone())).collect();
+    assert_eq!(told, expected);
 }
 
 async fn filters_without_groups_change_nothing_but_on_put(service: &Service) {

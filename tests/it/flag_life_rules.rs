@@ -2,7 +2,8 @@
 
 use flagstaff::wire::v1::{
     ArchiveFeatureFlagRequest, DisableFeatureFlagRequest, EnableFeatureFlagRequest,
-    ListDependentFlagsRequest, UnarchiveFeatureFlagRequest,
+    FeatureFlagInput, ListDependentFlagsRequest, UnarchiveFeatureFlagRequest,
+    UpdateFeatureFlagRequest,
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use tonic::Code;
 use crate::support::{
     FLAGS, Service,
     edges::{EDGES, Failure, Write},
+    grpc::mask,
     rest::told,
 };
 
@@ -26,6 +28,7 @@ both_databases! {
     links_are_shown_in_the_flag,
     dependents_are_listed_by_key,
     switches_are_idempotent_and_refuse_deleted_flags,
+    an_archived_flag_is_never_on_by_whatever_operation,
     archived_flags_are_off_and_out_of_sight,
 }
 
@@ -344,11 +347,11 @@ async fn switches_are_idempotent_and_refuse_deleted_flags(service: &Service) {
         ("disable", false, false, 2),
         ("enable", true, false, 3),
         ("unarchive", true, false, 3),
-        ("archive", false, true, 4),
-        ("archive", false, true, 4),
-        ("disable", false, true, 4),
-        ("unarchive", false, false, 5),
-        ("enable", true, false, 6),
+        ("disable", false, false, 4),
+        ("archive", false, true, 5),
+        ("archive", false, true, 5),
+        ("disable", false, true, 5),
+        ("unarchive", false, false, 6),
     ];
     for (verb, active, archived, version) in steps {
         let (status, flag) = call(verb).await;
@@ -367,8 +370,6 @@ async fn switches_are_idempotent_and_refuse_deleted_flags(service: &Service) {
     }
     let archived = switch!(archive_feature_flag, ArchiveFeatureFlagRequest).unwrap();
     assert_eq!(archived, (false, true, Some(7)));
-    let error = switch!(enable_feature_flag, EnableFeatureFlagRequest).unwrap_err();
-    assert_eq!(error.code(), Code::FailedPrecondition, "an archived flag is never active");
     let open = switch!(unarchive_feature_flag, UnarchiveFeatureFlagRequest).unwrap();
     assert_eq!(open, (false, false, Some(8)));
     let on = switch!(enable_feature_flag, EnableFeatureFlagRequest).unwrap();
@@ -399,8 +400,56 @@ async fn switches_are_idempotent_and_refuse_deleted_flags(service: &Service) {
     }
 }
 
+async fn an_archived_flag_is_never_on_by_whatever_operation(service: &Service) {
+    let (on, archived) = (keyed(service, "on").await, keyed(service, "archived").await);
+    service.patch(archived, json!({"active": false, "archived": true})).await;
+    let cases = [
+        (on, "archive", "archived", "Cannot archive an enabled feature flag. Disable it first."),
+        (
+            archived,
+            "enable",
+            "active",
+            "Cannot enable an archived feature flag. Unarchive it first.",
+        ),
+    ];
+    for (id, verb, field, text) in cases {
+        let before = service.get(&format!("{FLAGS}{id}/")).await;
+        let (status, body) = service.patch(id, json!({field: true})).await;
+        assert_eq!(Failure::of_rest(status, &body), Failure::rule(text), "PATCH {field}");
+        let path = format!("{FLAGS}{id}/{verb}/");
+        let answer = service.call(Method::POST, &path, Some(&service.key), None).await;
+        let expected = json!({"success": false, "error": text});
+        assert_eq!((answer.status, answer.json()), (400, expected), "{verb}");
+        let error = match verb {
+            "archive" => {
+                let request = ArchiveFeatureFlagRequest { id, ..Default::default() };
+                service.flags().archive_feature_flag(request).await.unwrap_err()
+            }
+            _ => {
+                let request = EnableFeatureFlagRequest { id, ..Default::default() };
+                service.flags().enable_feature_flag(request).await.unwrap_err()
+            }
+        };
+        assert_eq!((error.code(), error.message()), (Code::FailedPrecondition, text));
+        assert_eq!(service.get(&format!("{FLAGS}{id}/")).await, before, "nothing was written");
+    }
+    let active = FeatureFlagInput { active: Some(true), ..Default::default() };
+    let request = UpdateFeatureFlagRequest {
+        id: archived,
+        feature_flag: Some(active),
+        update_mask: mask(&["active"]),
+        ..Default::default()
+    };
+    let error = service.flags().update_feature_flag(request).await.unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::FailedPrecondition, cases[1].3));
+    let body = json!({"key": "born-archived", "archived": true});
+    let (status, body) = service.rest(Method::POST, FLAGS, body).await;
+    assert_eq!(Failure::of_rest(status, &body), Failure::rule(cases[0].3), "new flags are on");
+}
+
 async fn archived_flags_are_off_and_out_of_sight(service: &Service) {
     let (away, here) = (keyed(service, "away").await, keyed(service, "here").await);
+    service.patch(away, json!({"active": false})).await;
     service.rest(Method::POST, &format!("{FLAGS}{away}/archive/"), json!({})).await;
     let cases = [("", vec![here]), ("?archived=true", vec![away]), ("?archived=false", vec![here])];
     for (query, expected) in cases {

@@ -50,6 +50,7 @@ mod flag_fields;
 mod flag_life_rules;
 mod flag_lists;
 mod group_types;
+mod hints;
 mod history;
 mod import;
 mod import_source;

@@ -49,7 +49,8 @@ async fn every_path_of_the_contract_is_told_with_its_verbs() {
         let verb = binding.method.as_str().to_lowercase();
         assert!(told.contains(&(format!("{}/", binding.path), verb)), "{binding:?}");
     }
-    for path in ["/flags/", "/flags/definitions/", "/batch/", "/array/{token}/config.js"] {
+    let of_sdks = ["/flags/", "/flags/definitions/", "/batch/", "/array/{token}/config.js"];
+    for path in of_sdks.into_iter().chain(["/api/surveys/", "/api/early_access_features/"]) {
         assert!(told.iter().any(|(told, _)| told == path), "{path}");
     }
     service.stop().await;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use flagstaff::{
     clock::Clock,
-    wire::v1::{FeatureFlagStatus, GetFeatureFlagStatusRequest},
+    wire::v1::{FeatureFlagRollout, FeatureFlagStatus, GetFeatureFlagStatusRequest},
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use crate::support::{
 both_databases! {
     every_rule_has_its_state_and_its_sentence,
     the_representation_shows_the_state_in_upper_case,
+    the_rollout_is_summarized_beside_the_status,
     a_flag_that_is_not_there_has_no_status,
 }
 
@@ -27,7 +28,8 @@ async fn status(service: &Service, edge: Edge, id: i64) -> Result<(String, Strin
             if status != 200 {
                 return Err(Failure::of_rest(status, &body));
             }
-            assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
+            let members: Vec<_> = body.as_object().unwrap().keys().collect();
+            assert_eq!(members, ["status", "reason", "rollout"]);
             let text = |name: &str| body[name].as_str().unwrap().to_owned();
             Ok((text("status"), text("reason")))
         }
@@ -140,6 +142,11 @@ async fn every_rule_has_its_state_and_its_sentence(service: &Service) {
         let disabled = "Flag is disabled (not evaluated for staleness)";
         assert_eq!(told, ("active".to_owned(), disabled.to_owned()), "{edge:?}");
     }
+    service.patch(id, json!({"archived": true})).await;
+    for edge in EDGES {
+        let told = status(service, edge, id).await.unwrap();
+        assert_eq!(told, ("archived".to_owned(), "Flag has been archived".to_owned()), "{edge:?}");
+    }
     service.patch(id, json!({"deleted": true})).await;
     for edge in EDGES {
         let told = status(service, edge, id).await.unwrap();
@@ -167,6 +174,48 @@ async fn the_representation_shows_the_state_in_upper_case(service: &Service) {
     };
     service.flags().update_feature_flag(deleted).await.unwrap();
     assert_eq!(shown().await, "DELETED");
+}
+
+async fn the_rollout_is_summarized_beside_the_status(service: &Service) {
+    let targeted = json!({"rollout_percentage": 33.5,
+        "properties": [{"key": "plan", "type": "person", "value": "pro"}]});
+    let variants = json!({"variants": [{"key": "a", "rollout_percentage": 100}]});
+    let cases = [
+        (json!({"groups": [{"rollout_percentage": 100}]}), (true, false, Some(100.0), false)),
+        (json!({"groups": [{}]}), (false, false, Some(100.0), false)),
+        (
+            json!({"groups": [targeted, {"rollout_percentage": 0}]}),
+            (false, true, Some(33.5), false),
+        ),
+        (
+            json!({"groups": [{"rollout_percentage": 100}], "multivariate": variants}),
+            (true, false, Some(100.0), true),
+        ),
+    ];
+    let mut ids = Vec::new();
+    for (filters, expected) in cases {
+        ids.push((made(service, 1, None, filters).await, expected));
+    }
+    let without = service.create(json!({"key": "without-conditions"})).await.0;
+    ids.push((without, (true, false, None, false)));
+    for (id, (full, targeted, most, multivariate)) in ids {
+        let (_, body) = service.get(&format!("{FLAGS}{id}/status/")).await;
+        let rollout = &body["rollout"];
+        assert_eq!(rollout["max_rollout_percentage"].as_f64(), most, "{rollout}");
+        let shape = json!({"effectively_full_rollout": full, "has_targeting_conditions": targeted,
+            "max_rollout_percentage": rollout["max_rollout_percentage"],
+            "is_multivariate": multivariate});
+        assert_eq!(rollout, &shape);
+        let request = GetFeatureFlagStatusRequest { id, ..Default::default() };
+        let answer = service.flags().get_feature_flag_status(request).await.unwrap().into_inner();
+        let expected = FeatureFlagRollout {
+            effectively_full_rollout: full,
+            has_targeting_conditions: targeted,
+            max_rollout_percentage: most,
+            is_multivariate: multivariate,
+        };
+        assert_eq!(answer.rollout, Some(expected));
+    }
 }
 
 async fn a_flag_that_is_not_there_has_no_status(service: &Service) {

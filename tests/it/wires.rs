@@ -18,6 +18,8 @@ both_databases! {
     the_browsers_settings_come_when_asked_for,
     the_kind_of_program_and_the_query_choose_the_flags,
     a_browser_is_told_whether_there_are_flags,
+    a_browser_is_told_that_there_are_no_surveys_and_features,
+    flags_that_are_disabled_need_no_distinct_id,
 }
 
 /// Three flags: one that everybody gets, one with variants and payloads, one that nobody gets.
@@ -178,6 +180,56 @@ async fn a_browser_is_told_whether_there_are_flags(service: &Service) {
     }
 }
 
+async fn a_browser_is_told_that_there_are_no_surveys_and_features(service: &Service) {
+    let lists = [("early_access_features", "earlyAccessFeatures"), ("surveys", "surveys")];
+    let help = "You can find your project token in PostHog project settings.";
+    for (name, member) in lists {
+        for slash in ["", "/"] {
+            let path = format!("/api/{name}{slash}");
+            let told = async |query: &str| {
+                let path = format!("{path}{query}");
+                let answer = service.call(Method::GET, &path, None, None).await;
+                assert_eq!(answer.headers["access-control-allow-origin"], "*", "{path}");
+                answer
+            };
+            let answer = told(&format!("?token={}", service.token)).await;
+            assert_eq!((answer.status, answer.json()), (200, json!({member: []})), "{path}");
+            for (query, code, problem) in [
+                ("", "not_authenticated", "not provided"),
+                ("?token=", "not_authenticated", "not provided"),
+                ("?token=phc_nobody_has_this", "authentication_failed", "invalid"),
+            ] {
+                let expected = (401, code.to_owned(), format!("Project token {problem}. {help}"));
+                assert_eq!(told(query).await.error(), expected, "{path}{query}");
+            }
+            let refused = service.call(Method::POST, &path, None, Some(&json!({}))).await;
+            assert_eq!(refused.error().1, "method_not_allowed", "{path}");
+        }
+    }
+}
+
+async fn flags_that_are_disabled_need_no_distinct_id(service: &Service) {
+    service.create_for_everyone("one").await;
+    for (path, expected) in [
+        ("/flags?v=1", json!({"featureFlags": {}, "featureFlagPayloads": {}})),
+        ("/flags?v=2", json!({"flags": {}})),
+        ("/decide?v=3", json!({"featureFlags": {}, "featureFlagPayloads": {}})),
+    ] {
+        let off = json!({"token": service.token, "disable_flags": true});
+        let told = post(service, path, &off).await.json();
+        for (member, value) in expected.as_object().unwrap() {
+            assert_eq!(told[member], *value, "{path} {told}");
+        }
+        let on = json!({"token": service.token, "disable_flags": false});
+        let answer = service.call(Method::POST, path, None, Some(&on)).await;
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (400, "distinct_id is missing"),
+            "{path}"
+        );
+    }
+}
+
 fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
@@ -285,7 +337,7 @@ async fn pages_of_any_site_may_ask_for_flags_and_for_nothing_else() {
         send(request).await
     };
     let config = format!("/array/{}/config", service.token);
-    for path in ["/flags/?v=2", "/decide", &config] {
+    for path in ["/flags/?v=2", "/decide", &config, "/api/surveys/", "/api/early_access_features"] {
         let answer = preflight(path).await;
         assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{path}");
         let said = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap());

@@ -8,15 +8,17 @@ use serde_json::{Map, Value};
 use super::filter::{Filter, index, text};
 use super::{Aggregation, Condition, FlagSource, Holdout, Malformed, Rules, Test, Variant};
 use crate::engine::bucket::{self, Rollout};
-use crate::engine::property::form;
+use crate::rules_format::RulesFormat;
 
 type Object = Map<String, Value>;
 
 /// Reads what a flag decides by.
 pub(super) fn rules(source: &FlagSource<'_>) -> Result<Rules, Malformed> {
     let filters = source.filters.as_object().ok_or("the filters are no object")?;
-    if filters.get("version").is_some_and(|version| form(version) == "2") {
-        return Err("the filters are in the newer rules format");
+    match RulesFormat::of(source.filters) {
+        RulesFormat::Conditions => {}
+        RulesFormat::Rules => return Err("the filters are in the newer rules format"),
+        RulesFormat::Unsupported => return Err("the filters are in an unsupported rules format"),
     }
     let payloads = Payloads(object(filters, "payloads")?);
     let aggregation = own_aggregation(filters)?.unwrap_or(Aggregation::Person);

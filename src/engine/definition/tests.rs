@@ -9,6 +9,11 @@ fn a_definition_of_the_wrong_shape_fails_alone() {
     let cases = [
         ("no object", json!([])),
         ("the newer format", json!({"version": 2, "rules": []})),
+        ("the newer format, spelled as a fraction", json!({"version": 2.0, "groups": [{}]})),
+        ("an unknown format", json!({"version": 3, "groups": [{}]})),
+        ("a format as text", json!({"version": "2", "groups": [{}]})),
+        ("a format as null", json!({"version": null, "groups": [{}]})),
+        ("a format as boolean", json!({"version": true, "groups": [{}]})),
         ("conditions that are no list", json!({"groups": {}})),
         ("a condition that is no object", json!({"groups": [1]})),
         ("filters that are no list", json!({"groups": [{"properties": "x"}]})),

@@ -159,7 +159,10 @@ impl Check<'_> {
                 "behavioral" | "lifecycle" => Ok(()),
                 other => Err(refuse(format!(
                     "Cohorts can only use person, cohort and behavioral properties, not {other}"
-                ))),
+                ))
+                .with_hint(
+                    "A property's \"type\" is person, person_metadata, cohort or behavioral.",
+                )),
             },
             Some(other) => Err(wrong_type(&format!("{path}.type"), "a string", other)),
         }
@@ -178,8 +181,6 @@ impl Check<'_> {
         let operator = filters::person_operator(leaf)?;
         let value = leaf.get("value").unwrap_or(&Value::Null);
         match operator {
-            // Numbers are what these compare, and evaluation takes them as such.
-            "gt" | "gte" | "lt" | "lte" if value.is_number() => Ok(()),
             "between" | "not_between" => range(operator, value),
             "regex" | "not_regex" => {
                 filters::check_value(operator, value, self.grammar)?;

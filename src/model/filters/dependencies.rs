@@ -9,7 +9,10 @@ use super::{
     properties::{Group, kind},
     refuse,
 };
-use crate::model::{error::Result, json::Object};
+use crate::model::{
+    error::{Error, Result},
+    json::Object,
+};
 
 /// Judged only where some condition set is about persons: groups read no flags.
 pub(super) fn check(groups: &[Group<'_>], own: &Own, known: &Known) -> Result<()> {
@@ -55,6 +58,15 @@ fn check_one(id: i64, own: &Own, known: &Known) -> Result<()> {
              Flag dependencies must reference active flags only.",
             flag.key
         ))),
+        Some(flag) if !flag.format.is_supported() => Err(Error::field(
+            "filters",
+            "unsupported_dependency_config_version",
+            format!(
+                "Cannot create dependency on flag '{}' (ID: {id}), which is stored in a rules \
+                 format that is not supported.",
+                flag.key
+            ),
+        )),
         Some(_) => Ok(()),
     }
 }

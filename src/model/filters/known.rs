@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::rules_format::RulesFormat;
+
 /// The parsers of evaluation, so that what is stored is what can be evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct Grammar {
@@ -24,6 +26,8 @@ pub struct KnownFlag {
     pub key: String,
     /// Whether it is on.
     pub active: bool,
+    /// The rules format that it is stored in.
+    pub format: RulesFormat,
 }
 
 /// A cohort that filters refer to.

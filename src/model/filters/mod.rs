@@ -10,6 +10,7 @@ mod conditions;
 mod definition;
 mod dependencies;
 mod known;
+mod legacy;
 mod meaning;
 mod membership;
 mod normalise;
@@ -23,6 +24,7 @@ mod variants;
 use serde_json::{Value, json};
 
 use super::{
+    config_version::check_reserved,
     decoration::same_undecorated,
     error::{Error, Result},
     fields,
@@ -31,6 +33,7 @@ use super::{
 
 pub(super) use known::number;
 pub use known::{Grammar, Known, KnownCohort, KnownFlag, Own, References};
+pub use legacy::replace_legacy;
 pub use meaning::same_meaning;
 pub(super) use normalise::alias;
 pub use operators::{behavioural_cohort, cohort_does_not_exist};
@@ -41,11 +44,26 @@ pub use prepared::PreparedFilters;
 /// The largest normalised value that is stored, as compact JSON in UTF-8 bytes.
 pub const MAX_BYTES: usize = 512 * 1024;
 
+/// Where a write comes from, which decides how strictly its filters are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A creation, PATCH or PUT of the API.
+    #[default]
+    Request,
+    /// An operation that names no filters, such as disabling: what is stored stays as it is.
+    Operation,
+    /// An import: filters are taken as the source serves them, variants that do not sum to 100
+    /// included.
+    Import,
+}
+
 /// What the checks need to know beside the value itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// A creation; it must bring a condition, and other methods may bring none.
     pub creating: bool,
+    /// Where the filters come from.
+    pub origin: Origin,
     /// Whether the flag is, or becomes, a remote configuration.
     pub is_remote_configuration: bool,
     /// The flag that the filters are for.
@@ -68,10 +86,11 @@ impl Context<'_> {
 ///
 /// # Errors
 ///
-/// `attr: filters` with the message of the first check that fails. The size comes first: what is
-/// too large is not worth judging.
+/// `attr: filters` with the message of the first check that fails. A named rules format comes first,
+/// then the size: what is too large is not worth judging.
 pub fn accept(sent: &Value, prepared: &PreparedFilters, context: Context<'_>) -> Result<Value> {
     let mut filters = fields::object("filters", sent)?.clone();
+    check_reserved(sent)?;
     if has_nul(sent) {
         return Err(refuse("Null characters are not allowed."));
     }
@@ -119,7 +138,7 @@ fn check(filters: &Object, prepared: &PreparedFilters, context: Context<'_>) -> 
     properties::check_early_access(&groups, context.own)?;
     properties::check_types(&groups)?;
     dependencies::check(&groups, context.own, context.known)?;
-    variants::check_whole(filters)?;
+    variants::check_whole(filters, context.origin)?;
     operators::check(&groups, context.known)?;
     payloads::check(filters)
 }

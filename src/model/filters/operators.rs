@@ -9,6 +9,7 @@ use super::{
 use crate::model::{
     error::{Error, Result},
     json::Object,
+    unknown_fields::nearest,
 };
 
 /// Operators that evaluation knows.
@@ -51,7 +52,13 @@ const FOR_FLAGS: [&str; 33] = [
 const ELSEWHERE: [&str; 3] = ["between", "not_between", "is_cleaned_path_exact"];
 /// Those of them that evaluation knows all the same.
 const RANGES: [&str; 2] = ["between", "not_between"];
-/// Operators that read only text, numbers included.
+/// Other names of operators, and the one for flags alone.
+const NOT_LISTED: [&str; 3] = ["min", "max", "flag_evaluates_to"];
+/// The other operators of a flag's conditions, in words.
+const FLAGS_ALONE: &str = "of cohorts: in, not_in; of flags: flag_evaluates_to";
+/// The other operators of a cohort's conditions, in words.
+const COHORTS_ALONE: &str = "between, not_between; of cohorts: in, not_in";
+/// Operators that read only text; those that compare numbers read these as well.
 const TEXT_ONLY: [&str; 10] =
     ["regex", "not_regex", "icontains", "not_icontains", "gt", "gte", "lt", "lte", "min", "max"];
 
@@ -63,7 +70,7 @@ pub(super) fn check(groups: &[Group<'_>], known: &Known) -> Result<()> {
 }
 
 fn judge(property: &Object, known: &Known) -> Result<()> {
-    let operator = operator(property)?;
+    let operator = operator(property, FLAGS_ALONE)?;
     let value = property.get("value").unwrap_or(&Value::Null);
     if kind(property) == "cohort" {
         cohort(value, known)?;
@@ -83,6 +90,8 @@ pub(in crate::model) fn check_value(
     match operator {
         "is_date_exact" | "is_date_after" | "is_date_before" => date(value, grammar),
         "icontains_multi" | "not_icontains_multi" => list(operator, value),
+        // Numbers are what these compare, and evaluation takes them as such.
+        "gt" | "gte" | "lt" | "lte" | "min" | "max" if value.is_number() => Ok(()),
         _ if TEXT_ONLY.contains(&operator) => text(operator, value),
         _ if operator.starts_with("semver_") => version(operator, value, grammar),
         _ => Ok(()),
@@ -93,8 +102,10 @@ pub(in crate::model) fn check_value(
 pub(in crate::model) fn person_operator(property: &Object) -> Result<&str> {
     match property.get("operator") {
         Some(Value::String(name)) if RANGES.contains(&name.as_str()) => Ok(name),
-        Some(Value::String(name)) if name == "flag_evaluates_to" => Err(unknown_operator(name)),
-        _ => match operator(property)? {
+        Some(Value::String(name)) if name == "flag_evaluates_to" => {
+            Err(unknown_operator(name, COHORTS_ALONE))
+        }
+        _ => match operator(property, COHORTS_ALONE)? {
             name @ ("in" | "not_in") => Err(not_of_cohorts(name, "person")),
             name => Ok(name),
         },
@@ -110,22 +121,35 @@ pub(in crate::model) fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Absent and null are `exact`.
-fn operator(property: &Object) -> Result<&str> {
+/// Absent and null are `exact`. `others` are named in the hint beside the operators of properties.
+fn operator<'a>(property: &'a Object, others: &str) -> Result<&'a str> {
     match property.get("operator") {
         None | Some(Value::Null) => Ok("exact"),
         Some(Value::String(name)) if FOR_FLAGS.contains(&name.as_str()) => Ok(name),
         Some(Value::String(name)) if name == "in" || name == "not_in" => Ok(name),
         Some(Value::String(name)) if ELSEWHERE.contains(&name.as_str()) => {
             let detail = format!("Unsupported operator for feature flags: {name}");
-            Err(refuse("unsupported_operator", detail))
+            Err(refuse("unsupported_operator", detail).with_hint(operators(name, others)))
         }
-        Some(other) => Err(unknown_operator(&shown(other))),
+        Some(other) => Err(unknown_operator(&shown(other), others)),
     }
 }
 
-fn unknown_operator(name: &str) -> Error {
+/// `others` are operators beside those of properties of flags.
+fn unknown_operator(name: &str, others: &str) -> Error {
     refuse("invalid_operator", format!("Invalid operator: {name}"))
+        .with_hint(operators(name, others))
+}
+
+/// What an operator was probably meant to be, and the operators that there are.
+fn operators(name: &str, others: &str) -> String {
+    let meant = match nearest(name, &FOR_FLAGS) {
+        Some(near) => format!("Did you mean \"{near}\"? "),
+        None => String::new(),
+    };
+    let plain = FOR_FLAGS.into_iter().filter(|name| !NOT_LISTED.contains(name));
+    let plain: Vec<&str> = plain.collect();
+    format!("{meant}Operators: {}; {others}.", plain.join(", "))
 }
 
 fn cohort(value: &Value, known: &Known) -> Result<()> {

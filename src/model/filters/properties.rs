@@ -105,6 +105,10 @@ pub(super) fn check_types(groups: &[Group<'_>]) -> Result<()> {
             return Err(refuse(
                 "Filters are not valid (person-aggregated conditions can only use person, cohort, \
                  and flag properties)",
+            )
+            .with_hint(
+                "A property's \"type\" is person, cohort or flag; it is group in condition sets with \
+                 an aggregation_group_type_index.",
             ));
         }
     }
@@ -119,6 +123,10 @@ pub(super) fn check_types(groups: &[Group<'_>]) -> Result<()> {
         if group.properties.iter().any(|property| kind(property) != "group") {
             return Err(refuse(
                 "Filters are not valid (group-aggregated conditions can only use group properties)",
+            )
+            .with_hint(
+                "A property's \"type\" is group in condition sets with an \
+                 aggregation_group_type_index; it is person, cohort or flag in the others.",
             ));
         }
     }

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::*;
-use crate::model::error::Error;
+use crate::{model::error::Error, rules_format::RulesFormat};
 
 static OWN: LazyLock<Own> = LazyLock::new(|| Own {
     id: Some(1),
@@ -12,7 +12,8 @@ static OWN: LazyLock<Own> = LazyLock::new(|| Own {
 
 /// Flags 2 (reads 3), 3 (reads 1), 4 (off), 5; cohorts 7 and 8 (decided by events).
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
-    let flag = |key: &str, active| KnownFlag { key: key.into(), active };
+    let flag =
+        |key: &str, active| KnownFlag { key: key.into(), active, format: RulesFormat::Conditions };
     let cohort = |name: &str, is_behavioural| KnownCohort { name: name.into(), is_behavioural };
     Known {
         flags: HashMap::from([
@@ -35,7 +36,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 fn context(creating: bool, is_remote_configuration: bool) -> Context<'static> {
-    Context { creating, is_remote_configuration, own: &OWN, known: &KNOWN }
+    Context { creating, origin: Origin::Request, is_remote_configuration, own: &OWN, known: &KNOWN }
 }
 
 fn accepted(sent: &Value, context: Context<'_>) -> Result<Value> {
@@ -302,8 +303,9 @@ fn each_property_that_flags_cannot_use_is_refused_with_its_code() {
             "Cohort 'Busy' with filters on events cannot be used in feature flags.",
         ),
         (person("is_date_after", json!("soon")), "invalid_date", "Invalid date value: soon"),
-        (person("gt", json!(5)), "invalid_value", "Invalid value for operator gt: 5"),
-        (person("min", json!(5)), "invalid_value", "Invalid value for operator gte: 5"),
+        (person("gt", json!([5])), "invalid_value", "Invalid value for operator gt: [5]"),
+        (person("min", json!(true)), "invalid_value", "Invalid value for operator gte: true"),
+        (person("regex", json!(5)), "invalid_value", "Invalid value for operator regex: 5"),
         (
             person("icontains", json!(["a"])),
             "invalid_value",
@@ -377,4 +379,31 @@ fn early_access_knows_no_groups() {
     let sent = json!({"groups": [{"aggregation_group_type_index": 0, "properties": []}]});
     let detail = refusal(accepted(&sent, context)).detail.clone();
     assert!(detail.starts_with("Cannot use group aggregation in any condition set"), "{detail}");
+}
+
+#[test]
+fn comparisons_of_numbers_take_texts_and_numbers() {
+    for operator in ["gt", "gte", "lt", "lte", "min", "max"] {
+        for value in [json!("5"), json!(5), json!(-1.5), json!(0)] {
+            let property =
+                json!({"key": "k", "type": "person", "operator": operator, "value": value});
+            let sent = json!({"groups": [{"properties": [property]}]});
+            let stored = update(&sent).unwrap();
+            assert_eq!(stored["groups"][0]["properties"][0]["value"], value, "{operator}");
+        }
+    }
+}
+
+#[test]
+fn an_import_takes_variants_as_they_are_served() {
+    let variants = json!([{"key": "a", "rollout_percentage": 50},
+        {"key": "b", "rollout_percentage": 30}]);
+    let sent = json!({"groups": [{}], "multivariate": {"variants": variants}});
+    let from = |origin| accepted(&sent, Context { origin, ..context(false, false) });
+    for origin in [Origin::Request, Origin::Operation] {
+        let detail = refusal(from(origin)).detail.clone();
+        let text = "Invalid variant definitions: Variant rollout percentages must sum to 100.";
+        assert_eq!(detail, text);
+    }
+    assert_eq!(from(Origin::Import).unwrap()["multivariate"]["variants"], variants);
 }

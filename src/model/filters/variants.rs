@@ -5,7 +5,7 @@ use std::str::FromStr;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::{membership::first_unknown, objects, percentage, refuse};
+use super::{Origin, membership::first_unknown, objects, percentage, refuse};
 use crate::model::{
     error::Result,
     json::{Object, type_name},
@@ -24,10 +24,12 @@ pub(super) fn check_percentages(filters: &Object) -> Result<()> {
     Ok(())
 }
 
-/// Checks 16 and 17.
-pub(super) fn check_whole(filters: &Object) -> Result<()> {
+/// Checks 16, which imports are exempt from, and 17.
+pub(super) fn check_whole(filters: &Object, origin: Origin) -> Result<()> {
     let variants = listed(filters)?;
-    shares(&variants)?;
+    if origin != Origin::Import {
+        shares(&variants)?;
+    }
     overrides(filters, &variants)
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::references::Referred;
 use crate::model::{
+    config_version::check_reserved,
     decoration::undecorated,
     encrypted::{self, Cipher, REDACTED},
     filters::same_meaning,
@@ -29,8 +30,6 @@ const FIELDS: [&str; 11] = [
 ];
 /// Those that a new flag gets, and one that is here keeps.
 const MOMENTS: [&str; 2] = ["created_at", "last_called_at"];
-/// Legacy parts of filters: a creation keeps them, and every update drops them.
-const LEGACY: [&str; 2] = ["super_groups", "holdout_groups"];
 
 /// A flag from elsewhere.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,14 +82,17 @@ impl ForeignFlag {
         self.fields.get("active") != Some(&json!(false))
     }
 
-    /// Why it cannot come along at all, if so: its payload is encrypted and was not shown, or it is
-    /// nested deeper than any request may be.
+    /// Why it cannot come along at all, if so: its payload is encrypted and was not shown, its
+    /// filters name a rules format, or it is nested deeper than any request may be.
     #[must_use]
     pub fn unreadable(&self) -> Option<String> {
         if self.fields.values().any(too_deep) {
             return Some(format!("it is nested deeper than {MAX_DEPTH} levels"));
         }
         let filters = self.filters();
+        if let Err(reserved) = check_reserved(&filters) {
+            return Some(reserved.detail.clone());
+        }
         let payloads = filters.get("payloads").and_then(Value::as_object);
         let mut shown = payloads.into_iter().flat_map(Object::values);
         let is_hidden = shown.any(|payload| payload.as_str() == Some(REDACTED));
@@ -176,33 +178,12 @@ fn meant_by_null(field: &str) -> Value {
 pub fn differing(wanted: &Object, here: &FeatureFlag, cipher: &impl Cipher) -> Object {
     let shown = shown(here, cipher);
     let differs = |field: &str, value: &Value| match field {
-        "filters" => filters_differ(value, &shown["filters"]),
         "tags" | "evaluation_contexts" => json!(labelled(value)) != shown[field],
         "name" => value.as_str().map(str::trim) != shown[field].as_str(),
         _ => !same_meaning(value, &shown[field]),
     };
     let differing = wanted.iter().filter(|(field, value)| *field != "key" && differs(field, value));
     differing.map(|(field, value)| (field.clone(), value.clone())).collect()
-}
-
-/// Legacy parts that are wanted and not there are no difference: no update could bring them.
-fn filters_differ(wanted: &Value, here: &Value) -> bool {
-    !same_meaning(wanted, here)
-        && (!same_meaning(&without_legacy(wanted), &without_legacy(here)) || has_legacy(here))
-}
-
-/// Whether filters hold conditions of the legacy kind.
-#[must_use]
-pub fn has_legacy(filters: &Value) -> bool {
-    LEGACY.iter().any(|name| filters.get(*name).is_some_and(|sets| !sets.is_null()))
-}
-
-fn without_legacy(filters: &Value) -> Value {
-    let mut filters = filters.clone();
-    if let Some(filters) = filters.as_object_mut() {
-        LEGACY.iter().for_each(|name| drop(filters.shift_remove(*name)));
-    }
-    filters
 }
 
 fn labelled(value: &Value) -> Vec<String> {

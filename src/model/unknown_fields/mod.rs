@@ -7,6 +7,7 @@ mod names;
 mod suggestion;
 
 pub use names::{COHORT, FLAG, PROJECT};
+pub(super) use suggestion::nearest;
 
 use serde_json::Value;
 

@@ -15,7 +15,10 @@ const SYNONYMS: [(&str, &str); 6] = [
 
 /// Returns the nearest of `known`: a synonym, or else the name with the least number of typing errors
 /// between them, if these are at most a third of its letters.
-pub(super) fn nearest(name: &str, known: &'static [&'static str]) -> Option<&'static str> {
+pub(in crate::model) fn nearest(
+    name: &str,
+    known: &'static [&'static str],
+) -> Option<&'static str> {
     if name.len() > MAX_LENGTH {
         return None;
     }

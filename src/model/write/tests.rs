@@ -21,7 +21,13 @@ fn facts(key_taken: bool) -> Facts {
         cohorts: HashMap::new(),
         grammar,
     };
-    Facts { key_taken, known, dashboards: HashSet::from([3]), prepared: None }
+    Facts {
+        key_taken,
+        known,
+        dashboards: HashSet::from([3]),
+        origin: Origin::Request,
+        prepared: None,
+    }
 }
 
 fn write(sent: Value, method: Method) -> Result<FeatureFlag> {

@@ -2,7 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::{model::json::Object, rest::wires::EVENT_PATHS};
+use crate::{
+    model::json::Object,
+    rest::wires::{
+        EVENT_PATHS,
+        lists::{EARLY_ACCESS, SURVEYS},
+    },
+};
 
 /// The client paths, with their verbs.
 pub(in crate::rest) fn paths() -> Object {
@@ -16,6 +22,11 @@ pub(in crate::rest) fn paths() -> Object {
         ),
         ("/array/{token}/config".to_owned(), json!({"get": config("application/json")})),
         ("/array/{token}/config.js".to_owned(), json!({"get": config("application/javascript")})),
+        (
+            format!("{EARLY_ACCESS}/"),
+            json!({"get": list("listEarlyAccessFeatures", "earlyAccessFeatures")}),
+        ),
+        (format!("{SURVEYS}/"), json!({"get": list("listSurveys", "surveys")})),
     ]);
     for (at, path) in EVENT_PATHS.into_iter().enumerate() {
         paths.insert(format!("{path}/"), json!({"post": events(at)}));
@@ -162,5 +173,26 @@ fn config(kind: &str) -> Value {
         "security": [],
         "parameters": [token],
         "responses": {"200": {"description": "The settings.", "content": content}, "default": failure()},
+    })
+}
+
+fn list(id: &str, name: &str) -> Value {
+    let token = json!({"name": "token", "in": "query", "required": true,
+        "description": "The project's token.", "schema": {"type": "string"}});
+    let answer = json!({
+        "type": "object",
+        "required": [name],
+        "properties": {name: {"type": "array", "items": {"type": "object"}}},
+    });
+    json!({
+        "operationId": id,
+        "tags": ["SDKs"],
+        "summary": "What browsers wait for: always an empty list",
+        "security": [],
+        "parameters": [token],
+        "responses": {
+            "200": {"description": "An empty list.", "content": json_body(&answer)},
+            "default": failure(),
+        },
     })
 }

@@ -94,10 +94,10 @@ async fn evaluated(
     let mut sent = FlagsRequest::of(packed.parse(rest, &mut memory, object_of).await?);
     let token = sent.token.as_deref().ok_or_else(Error::not_authenticated)?;
     let snapshot = rest.services.evaluated_by_token(token).await?;
-    let distinct_id = sent.take_distinct_id()?;
     let evaluation = match sent.disable_flags {
         true => answer::nothing(),
         false => {
+            let distinct_id = sent.take_distinct_id()?;
             let scene = scene(&mut sent, headers, query);
             rest.services.evaluate(&snapshot, &asked(distinct_id, sent), &scene).await
         }
@@ -131,6 +131,7 @@ fn scene(sent: &mut FlagsRequest, headers: &HeaderMap, query: &Query<'_>) -> Sce
         survey_only: query.is_true("only_evaluate_survey_feature_flags"),
         only_sent_properties: query.is_true("only_use_override_person_properties"),
         encrypted_too: false,
+        switched_off_by_key: false,
     }
 }
 

@@ -21,13 +21,17 @@ use super::{
     Feed, cohorts,
     dependencies::{self, Chains},
     log::{Log, Missed, Step},
+    omission::{self, Candidate},
     told,
 };
-use crate::model::{
-    definitions::Definitions,
-    error::{Error, Result},
-    flag::FeatureFlag,
-    history_point::{HistoryPoint, WatchPosition},
+use crate::{
+    model::{
+        definitions::Definitions,
+        error::{Error, Result},
+        flag::FeatureFlag,
+        history_point::{HistoryPoint, WatchPosition},
+    },
+    rules_format::RulesFormat,
 };
 
 /// What watchers are told, as JSON texts of the feed's parts.
@@ -85,6 +89,8 @@ pub(crate) struct Book {
 #[derive(Clone, Debug)]
 struct Entry {
     key: String,
+    /// Whether its filters are in a supported rules format.
+    is_supported: bool,
     reads: Vec<Option<i64>>,
     cohorts: Vec<i64>,
     text: Arc<str>,
@@ -155,7 +161,10 @@ impl Book {
 
     /// All there is.
     pub(crate) fn whole(&self) -> Result<Event> {
-        let named = self.flags.values().flat_map(|entry| entry.cohorts.iter().copied());
+        let omitted = self.omitted();
+        let given = self.flags.iter().filter(|(id, _)| !omitted.contains(id));
+        let given: Vec<&Entry> = given.map(|(_, entry)| entry.as_ref()).collect();
+        let named = given.iter().flat_map(|entry| entry.cohorts.iter().copied());
         let head = Feed {
             flags: Vec::new(),
             group_type_mapping: &self.group_types,
@@ -164,7 +173,7 @@ impl Book {
             property_matching_version: self.property_matching_version,
         };
         let head = serde_json::to_string(&head).map_err(Error::internal)?;
-        Ok(Event::Snapshot { head, flags: texts(self.flags.values().map(Arc::as_ref).collect()) })
+        Ok(Event::Snapshot { head, flags: texts(given) })
     }
 
     /// What changed after a revision; `None` where only the whole will do.
@@ -175,9 +184,17 @@ impl Book {
         let start = self.point_at(from)?;
         let Missed { flag_ids, mut gone } = self.log.since(from)?;
         let affected = self.with_readers(flag_ids.iter().copied());
-        let upserted: Vec<&Entry> =
-            affected.iter().filter_map(|id| self.flags.get(id).map(Arc::as_ref)).collect();
+        let omitted = self.omitted();
+        let (mut upserted, mut withdrawn) = (Vec::new(), Vec::new());
+        for (id, entry) in affected.iter().filter_map(|id| Some((*id, self.flags.get(id)?))) {
+            match omitted.contains(&id) {
+                false => upserted.push(entry.as_ref()),
+                true => withdrawn.push((id, entry.key.clone())),
+            }
+        }
         gone.retain(|id, _| !self.flags.contains_key(id));
+        // Whoever had them from before is told that they left.
+        gone.extend(withdrawn);
         let mut removed: Vec<_> = gone.into_iter().collect();
         removed.sort_unstable();
         let named = upserted.iter().flat_map(|entry| entry.cohorts.iter().copied());
@@ -229,19 +246,17 @@ impl Book {
 
     /// These flags, and all that read them, directly or through others.
     fn with_readers(&self, ids: impl Iterator<Item = i64>) -> HashSet<i64> {
-        let mut readers: HashMap<i64, Vec<i64>> = HashMap::new();
-        for (id, entry) in &self.flags {
-            for read in entry.reads.iter().flatten() {
-                readers.entry(*read).or_default().push(*id);
-            }
-        }
-        let (mut found, mut pending) = (HashSet::new(), ids.collect::<Vec<_>>());
-        while let Some(id) = pending.pop() {
-            if found.insert(id) {
-                pending.extend(readers.get(&id).into_iter().flatten());
-            }
-        }
-        found
+        let flags = self.flags.iter().map(|(id, entry)| (*id, &*entry.reads));
+        omission::with_readers(ids.collect(), flags)
+    }
+
+    /// The flags that it keeps and does not give.
+    fn omitted(&self) -> HashSet<i64> {
+        omission::omitted(self.flags.iter().map(|(id, entry)| Candidate {
+            id: *id,
+            is_supported: entry.is_supported,
+            reads: &entry.reads,
+        }))
     }
 
     /// Whether some flag goes by one of these cohorts, directly or through others.
@@ -271,6 +286,7 @@ impl Entry {
     fn unwritten(flag: &FeatureFlag) -> Self {
         Self {
             key: flag.key.clone(),
+            is_supported: RulesFormat::of(&flag.filters).is_supported(),
             reads: dependencies::reads(&flag.filters),
             cohorts: cohorts::named(&flag.filters).collect(),
             text: Arc::default(),

@@ -249,3 +249,30 @@ fn the_same_definitions_give_the_same_bytes() {
     strict.project.property_matching_version = 2;
     assert_ne!(one, bytes(strict));
 }
+
+#[test]
+fn a_flag_of_another_rules_format_is_left_out_with_its_dependents_and_their_cohorts() {
+    let with = |mut filters: Value, property: Value| {
+        filters["groups"][0]["properties"].as_array_mut().unwrap().push(property);
+        filters
+    };
+    for version in [json!(2), json!(2.0), json!(3), json!("2"), json!("1"), json!(null)] {
+        let flags = vec![
+            flag(1, "a", json!({"version": version, "rules": []})),
+            flag(2, "b", with(reads(&["1"]), member(1))),
+            flag(3, "c", reads(&["2"])),
+            flag(4, "d", json!({"version": 1, "groups": []})),
+            flag(5, "e", with(reads(&["4"]), member(2))),
+        ];
+        let tree = |value| json!({"type": "AND", "values": [plan(value)]});
+        let all = definitions(flags, &[(1, tree("a")), (2, tree("b"))]);
+        for (form, cohorts) in [(Form::WithCohorts, vec!["2"]), (Form::Expanded, vec![])] {
+            let feed = written(&all, form);
+            let flags = feed["flags"].as_array().unwrap();
+            let keys: Vec<_> = flags.iter().map(|flag| flag["key"].as_str().unwrap()).collect();
+            assert_eq!(keys, ["d", "e"], "{version}");
+            let given: Vec<_> = feed["cohorts"].as_object().unwrap().keys().collect();
+            assert_eq!(given, cohorts, "{version}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use super::GRAMMAR;
 use crate::{
     engine::{Flag, FlagSource, grammar},
     model::{
-        filters::{Context, Grammar, Known, Own, PreparedFilters, accept},
+        filters::{Context, Grammar, Known, Origin, Own, PreparedFilters, accept},
         json::Object,
     },
 };
@@ -158,8 +158,13 @@ fn accepted(sent: &Value) -> Option<Value> {
         grammar,
     };
     let own = Own { id: None, key: "own".into(), filters: Value::Null, has_early_access: false };
-    let context =
-        Context { creating: true, is_remote_configuration: false, own: &own, known: &known };
+    let context = Context {
+        creating: true,
+        origin: Origin::Request,
+        is_remote_configuration: false,
+        own: &own,
+        known: &known,
+    };
     accept(sent, &PreparedFilters::new(sent, false, &grammar), context).ok()
 }
 

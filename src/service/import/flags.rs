@@ -9,17 +9,18 @@ use super::{Walk, fields, refusal};
 use crate::{
     model::{
         error::Result,
+        filters::{Origin, replace_legacy},
         flag::FeatureFlag,
         import::{
             ForeignFlag, OnConflict,
-            flag::{differing, has_legacy},
+            flag::differing,
             order::referred_first,
             references::Here,
             report::{Kind, Outcome},
         },
         json::Object,
     },
-    service::flags::Update,
+    service::flags::{Creation, Update},
     store::ProjectWrite,
 };
 
@@ -78,16 +79,23 @@ impl Walk<'_> {
         flag: &ForeignFlag,
         is_read_asleep: bool,
     ) -> Result<Done> {
-        let filters = match self.numbers.of_flag(&flag.filters()) {
+        let mut filters = match self.numbers.of_flag(&flag.filters()) {
             Ok(filters) => filters,
             Err(why) => return Ok(Err(why)),
         };
+        let lost = replace_legacy(&mut filters, &flag.key);
         let wanted = flag.wanted(filters);
         let holder = write.key_holder(&flag.key).await?.filter(|(_, deleted)| !deleted);
-        match holder {
-            Some((id, _)) => self.flag_here(write, flag, &wanted, id).await,
-            None => self.new_flag(write, flag, &wanted, is_read_asleep).await,
+        let mut done = match holder {
+            Some((id, _)) => self.flag_here(write, flag, &wanted, id).await?,
+            None => self.new_flag(write, flag, &wanted, is_read_asleep).await?,
+        };
+        if let Ok((_, outcome, notes)) = &mut done
+            && outcome.is_change()
+        {
+            notes.extend(lost.into_iter().map(|warning| warning.message));
         }
+        Ok(done)
     }
 
     async fn new_flag(
@@ -103,9 +111,10 @@ impl Walk<'_> {
             body.insert("active".into(), true.into());
             body.shift_remove("archived");
         }
-        let made = self.services.created(self.caller, write, &body, None, self.now).await;
+        let creation = Creation { body: &body, prepared: None, origin: Origin::Import };
+        let made = self.services.created(self.caller, write, creation, self.now).await;
         let made = match refusal(made)? {
-            Ok(made) => made,
+            Ok(made) => made.value,
             Err(why) => return Ok(Err(why)),
         };
         if self.creation_changed(&made, wanted) {
@@ -134,9 +143,6 @@ impl Walk<'_> {
         if self.on_conflict == OnConflict::Skip {
             return Ok(Ok((id, Outcome::Kept, notes)));
         }
-        if has_legacy(&wanted["filters"]) {
-            notes.push("its legacy conditions (super_groups, holdout_groups) stay behind".into());
-        }
         notes.extend(flag.left_behind());
         Ok(self.patched(write, here, body).await?.map(|()| (id, Outcome::Updated, notes)))
     }
@@ -153,7 +159,7 @@ impl Walk<'_> {
     /// Changes a flag that this import made, which no rule stands against.
     async fn update(&self, write: &mut ProjectWrite, id: i64, body: Object) -> Result<()> {
         let Some(before) = write.lock_flag(id).await? else { return Ok(()) };
-        let update = Update::patch(id, body);
+        let update = imported(id, body);
         self.services.changed(self.caller, write, before, update, self.now).await.map(drop)
     }
 
@@ -163,10 +169,14 @@ impl Walk<'_> {
         before: FeatureFlag,
         body: Object,
     ) -> Result<Result<(), String>> {
-        let update = Update::patch(before.id, body);
+        let update = imported(before.id, body);
         let changed = self.services.changed(self.caller, write, before, update, self.now).await;
         Ok(refusal(changed)?.map(drop))
     }
+}
+
+fn imported(id: i64, body: Object) -> Update {
+    Update { origin: Origin::Import, ..Update::patch(id, body) }
 }
 
 fn in_order(flags: &[ForeignFlag]) -> Vec<usize> {

@@ -1,6 +1,7 @@
 //! A flag on its way out to gRPC.
 
 use prost_types::Struct;
+use serde_json::Number;
 
 use super::{
     filters,
@@ -11,10 +12,11 @@ use crate::{
         flag,
         link::{Link, LinkKind},
         shown::ShownFlag,
-        status::Status,
+        status::{RolloutSummary, Status},
     },
     wire::v1::{
-        DependentFlag, ExperimentMetadata, FeatureFlag, FeatureFlagStatus, MinimalFeatureFlag, User,
+        DependentFlag, ExperimentMetadata, FeatureFlag, FeatureFlagRollout, FeatureFlagStatus,
+        MinimalFeatureFlag, User,
     },
 };
 
@@ -111,7 +113,20 @@ pub fn status(status: Status) -> FeatureFlagStatus {
     match status {
         Status::Active => FeatureFlagStatus::Active,
         Status::Stale => FeatureFlagStatus::Stale,
+        Status::Archived => FeatureFlagStatus::Archived,
         Status::Deleted => FeatureFlagStatus::Deleted,
+    }
+}
+
+/// How far a flag is rolled out, as a message.
+#[must_use]
+pub fn rollout_summary(rollout: &RolloutSummary) -> FeatureFlagRollout {
+    let percentage = rollout.max_rollout_percentage.as_ref();
+    FeatureFlagRollout {
+        effectively_full_rollout: rollout.effectively_full_rollout,
+        has_targeting_conditions: rollout.has_targeting_conditions,
+        max_rollout_percentage: percentage.and_then(Number::as_f64),
+        is_multivariate: rollout.is_multivariate,
     }
 }
 

@@ -31,7 +31,7 @@ pub use directory::{
 };
 pub use event::event;
 pub use filter::{list_filter, matching_filter};
-pub use flag::{dependent, flag, minimal_flag, status};
+pub use flag::{dependent, flag, minimal_flag, rollout_summary, status};
 pub use input::{FlagInput, created, updated};
 pub use project::{project, project_body};
 pub use test_evaluation::{test_body, tested};

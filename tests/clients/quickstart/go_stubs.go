@@ -30,6 +30,7 @@ func main() {
 			DistinctId:       "ann",
 			PersonProperties: &structpb.Struct{Fields: map[string]*structpb.Value{"country": structpb.NewStringValue("NZ")}},
 		},
+		FlagKeys: []string{"checkout"},
 	})
 	if err != nil {
 		log.Fatal(err)

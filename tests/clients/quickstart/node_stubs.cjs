@@ -11,7 +11,7 @@ const subject = {
   distinct_id: "ann",
   person_properties: { fields: { country: { stringValue: "NZ" } } },
 };
-service.EvaluateFlags({ subject }, credential, { deadline: Date.now() + 2000 }, (error, answer) => {
+service.EvaluateFlags({ subject, flag_keys: ["checkout"] }, credential, { deadline: Date.now() + 2000 }, (error, answer) => {
   if (error) throw error;
   // A flag that is off, or not there, is not among them.
   const { checkout } = answer.flags;

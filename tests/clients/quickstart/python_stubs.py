@@ -10,7 +10,8 @@ with grpc.insecure_channel("127.0.0.1:8080") as channel:
     service = services.EvaluationServiceStub(channel)
     subject = evaluation.EvaluationSubject(distinct_id="ann", person_properties={"country": "NZ"})
     answer = service.EvaluateFlags(
-        evaluation.EvaluateFlagsRequest(subject=subject), metadata=credential, timeout=2
+        evaluation.EvaluateFlagsRequest(subject=subject, flag_keys=["checkout"]),
+        metadata=credential, timeout=2,
     )
     flag = answer.flags["checkout"]
     if flag.enabled:

@@ -116,14 +116,3 @@ fn an_encrypted_payload_is_compared_in_clear() {
     assert!(differing(&payload("clear"), &here, &Mirror).is_empty());
     assert!(differing(&payload("other"), &here, &Mirror).contains_key("filters"));
 }
-
-#[test]
-fn legacy_conditions_that_no_update_brings_are_no_difference() {
-    let legacy = json!({"groups": [{}], "super_groups": [{"properties": []}]});
-    let plain = json!({"groups": [{}]});
-    let wants = |filters: &Value| wanted(json!({"id": 1, "key": "x", "filters": filters}));
-    let has = |filters: &Value| FeatureFlag { filters: filters.clone(), ..FeatureFlag::example() };
-    assert!(differing(&wants(&legacy), &has(&legacy), &Mirror).is_empty());
-    assert!(differing(&wants(&legacy), &has(&plain), &Mirror).is_empty());
-    assert!(differing(&wants(&plain), &has(&legacy), &Mirror).contains_key("filters"));
-}

@@ -11,12 +11,12 @@ use crate::sdk::feed::{
 };
 
 /// What one step may do to flag `id` of six: which key it has, which flags it reads, which cohort
-/// it goes by; `None` takes it out of the feed.
+/// it goes by; `None` takes it out of the feed, and so does key 3, of an unsupported format.
 type Shape = Option<(u8, Vec<i64>, Option<i64>)>;
 
 fn shape() -> impl Strategy<Value = Shape> {
     let reads = proptest::collection::vec(0..6i64, 0..3);
-    proptest::option::weighted(0.8, (0..3u8, reads, proptest::option::of(0..3i64)))
+    proptest::option::weighted(0.8, (0..4u8, reads, proptest::option::of(0..3i64)))
 }
 
 fn made(id: i64, shape: &Shape) -> Option<FeatureFlag> {
@@ -27,6 +27,9 @@ fn made(id: i64, shape: &Shape) -> Option<FeatureFlag> {
         (cohort, filters["groups"][0]["properties"].as_array_mut())
     {
         properties.push(member(*id));
+    }
+    if *key == 3 {
+        filters["version"] = json!(2);
     }
     Some(flag(id, &format!("{key}-{id}"), filters))
 }
