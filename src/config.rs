@@ -163,7 +163,8 @@ pub struct ServeSettings {
     /// traces) and how it reached the service (for links in lists)
     #[arg(long, env = "FLAGSTAFF_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
-    /// The largest request body in bytes [default: 20 MiB for ingestion, 1 MiB elsewhere]
+    /// The largest request body in bytes [default: 20 MiB for ingestion, `BatchEvaluateFlags` and
+    /// the members of cohorts, 1 MiB elsewhere]
     #[arg(long, env = "FLAGSTAFF_MAX_BODY_BYTES")]
     pub max_body_bytes: Option<usize>,
     /// The memory in bytes that all request bodies in flight may take, as sent, unpacked and

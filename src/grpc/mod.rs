@@ -65,7 +65,7 @@ use crate::{
 pub struct Limits {
     /// The largest request message, in bytes.
     pub message_bytes: usize,
-    /// The largest message of ingestion and of batches, in bytes.
+    /// The largest message of ingestion, of batches and of cohort members, in bytes.
     pub ingestion_bytes: usize,
 }
 
@@ -73,13 +73,15 @@ impl Limits {
     /// The largest message of a method, by its path.
     fn of(self, path: &str) -> usize {
         match path {
-            INGEST_EVENTS | direct::BATCH => self.ingestion_bytes,
+            INGEST_EVENTS | direct::BATCH | ADD_MEMBERS | REMOVE_MEMBERS => self.ingestion_bytes,
             _ => self.message_bytes,
         }
     }
 }
 
 const INGEST_EVENTS: &str = "/flagstaff.v1.IngestService/IngestEvents";
+const ADD_MEMBERS: &str = "/flagstaff.v1.DirectoryService/AddCohortMembers";
+const REMOVE_MEMBERS: &str = "/flagstaff.v1.DirectoryService/RemoveCohortMembers";
 const WATCH_FLAGS: &str = "/flagstaff.v1.EvaluationService/WatchFlags";
 
 /// Whether a path is that of an RPC which public tokens may call, so that pages of any site may.
@@ -122,7 +124,8 @@ pub async fn routes(services: Services, limits: Limits, health: &HealthReporter)
     let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
     Routes::new(served!(FeatureFlagServiceServer, limits.message_bytes))
         .add_service(Direct::new(calls, framed::FramedLayer.named_layer(evaluation)))
-        .add_service(served!(DirectoryServiceServer, limits.message_bytes))
+        // The gate bounds each method by its own limit; the largest of them holds here.
+        .add_service(served!(DirectoryServiceServer, limits.ingestion_bytes))
         .add_service(served!(IngestServiceServer, limits.ingestion_bytes))
         .add_service(served!(ProjectServiceServer, limits.message_bytes))
         .add_service(v1.expect("the embedded descriptors are whole"))

@@ -93,7 +93,7 @@ impl Reply {
 impl Call {
     /// Reads a request. A body that is no JSON is reported only to a caller who may call, so
     /// it is kept as a failure until it is asked for.
-    pub(super) async fn read(rest: &Rest, mut request: Request) -> Result<Self> {
+    pub(super) async fn read(rest: &Rest, body_limit: usize, mut request: Request) -> Result<Self> {
         let path =
             request.extract_parts::<RawPathParams>().await.map_err(|_| Error::not_found())?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -105,7 +105,7 @@ impl Call {
         let bytes = match identity.caller() {
             // Nobody's body is not worth reading.
             Err(error) => Err(error),
-            Ok(_) => body::read(content, rest.settings.body_bytes, limits, &mut memory).await,
+            Ok(_) => body::read(content, body_limit, limits, &mut memory).await,
         };
         let body = match bytes {
             Ok(bytes) => body::value(&parts.headers, bytes, limits, &mut memory).await,

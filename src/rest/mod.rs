@@ -56,12 +56,18 @@ const FLAG: &str = "/api/projects/{project_id}/feature_flags/{id}";
 /// Its answer is a feed, kept as bytes with an entity tag, rather than a document.
 const LOCAL_EVALUATION: &str = "flagstaff.v1.FeatureFlagService.GetLocalEvaluation";
 
+/// They take 10,000 ids of up to 400 characters in one body.
+const MEMBERS: [&str; 2] = [
+    "flagstaff.v1.DirectoryService.AddCohortMembers",
+    "flagstaff.v1.DirectoryService.RemoveCohortMembers",
+];
+
 /// Bounds on bodies, and how links are spelled.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The largest body of a request, in bytes, as sent and as unpacked.
     pub body_bytes: usize,
-    /// The largest body of ingestion, in bytes, as sent and as unpacked.
+    /// The largest body of ingestion and of cohort members, in bytes, as sent and as unpacked.
     pub ingestion_bytes: usize,
     /// What all bodies in flight may take.
     pub bodies: BodyLimits,
@@ -69,6 +75,13 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// How that host is reached: `http`, or `https` where the port speaks TLS.
     pub scheme: &'static str,
+}
+
+impl Settings {
+    /// The largest body of an RPC's path, in bytes.
+    fn body_limit(&self, rpc: &str) -> usize {
+        if MEMBERS.contains(&rpc) { self.ingestion_bytes } else { self.body_bytes }
+    }
 }
 
 /// What handlers stand on.
@@ -97,8 +110,12 @@ pub fn edge(services: Services, settings: Settings) -> (Wires, Router) {
 fn management(rest: &Rest) -> Router {
     let (feeds, documents): (Vec<_>, Vec<_>) =
         bindings().into_iter().partition(|binding| binding.rpc == LOCAL_EVALUATION);
-    let routes = documents.into_iter().map(|b| (b.method, b.path, handlers::find(&b.rpc)));
-    let refused = (Method::DELETE, FLAG.to_owned(), handlers::DELETE_REFUSED);
+    let routes = documents.into_iter().map(|b| {
+        let handler = (handlers::find(&b.rpc), rest.settings.body_limit(&b.rpc));
+        (b.method, b.path, handler)
+    });
+    let refused = (handlers::DELETE_REFUSED, rest.settings.body_bytes);
+    let refused = (Method::DELETE, FLAG.to_owned(), refused);
     let router = routes.chain([refused]).fold(Router::new(), |router, (method, path, handler)| {
         let rest = rest.clone();
         let route = move |request: Request| answer(rest.clone(), handler, request);
@@ -147,8 +164,12 @@ fn with_both(router: Router, path: &str, route: MethodRouter) -> Router {
     router.route(path, route.clone()).route(&format!("{path}/"), route)
 }
 
-async fn answer(rest: Rest, handler: handlers::Handler, request: Request) -> Response {
-    match call::Call::read(&rest, request).await {
+async fn answer(
+    rest: Rest,
+    (handler, body_limit): (handlers::Handler, usize),
+    request: Request,
+) -> Response {
+    match call::Call::read(&rest, body_limit, request).await {
         Ok(call) => error::respond(handler(rest.services.clone(), call).await),
         Err(error) => error.into_response(),
     }

@@ -6,15 +6,18 @@ use flagstaff::wire::v1::{
     BatchEvaluateFlagsRequest, BatchEvaluateFlagsResponse, EvaluateFlagsRequest, EvaluatedFlag,
     EvaluationSubject,
 };
+use prost::Message;
+use prost_types::{Struct, Value as Wire, value::Kind};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, codec::CompressionEncoding};
 
 use crate::support::{Service, grpc::reason};
 
 both_databases! {
     a_batch_answers_as_one_by_one,
     the_largest_batch_comes_in_order_and_costs_few_queries,
+    the_largest_batch_takes_ordinary_subjects,
     a_batch_that_is_not_understood_is_refused_before_anything_is_evaluated,
     a_batch_ends_with_its_callers_deadline,
     a_batch_that_nobody_reads_is_not_evaluated,
@@ -140,6 +143,55 @@ async fn the_largest_batch_comes_in_order_and_costs_few_queries(service: &Servic
     let on = |at: usize| answers[at].flags["unlisted"].enabled;
     assert_eq!([on(0), on(1), on(2), on(3), on(9_999)], [true, false, false, true, true]);
     assert_eq!(service.counter(READS).await, 20, "five hundred a query");
+}
+
+/// A subject as programs send them: some properties, a group, and its properties.
+fn ordinary_subject(n: usize) -> EvaluationSubject {
+    let text = |text: String| Wire { kind: Some(Kind::StringValue(text)) };
+    let number = |number: f64| Wire { kind: Some(Kind::NumberValue(number)) };
+    let person_properties = [
+        ("plan", text((if n.is_multiple_of(2) { "pro" } else { "free" }).into())),
+        ("email", text(format!("person-{n}@customers.example.com"))),
+        ("country", text("NZ".into())),
+        ("$browser", text("Firefox".into())),
+        ("$os", text("Linux".into())),
+        ("app_version", text("4.18.2".into())),
+        ("signed_up_at", text("2026-04-01T10:00:00Z".into())),
+        ("seats", number(25.0)),
+        ("age", number(42.0)),
+        ("is_admin", Wire { kind: Some(Kind::BoolValue(false)) }),
+    ];
+    let named = |(name, value): (&str, Wire)| (name.to_owned(), value);
+    let properties = Struct { fields: person_properties.into_iter().map(named).collect() };
+    let size = Struct { fields: [named(("size", text("big".into())))].into() };
+    EvaluationSubject {
+        person_properties: Some(properties),
+        groups: [("company".to_owned(), format!("company-{}", n % 100))].into(),
+        group_properties: [("company".to_owned(), size)].into(),
+        ..subject(format!("0190c5d2-7a4e-7c3b-9b1f-{n:012}"))
+    }
+}
+
+async fn the_largest_batch_takes_ordinary_subjects(service: &Service) {
+    a_project(service).await;
+    let subjects: Vec<_> = (0..10_000).map(ordinary_subject).collect();
+    let request = BatchEvaluateFlagsRequest { subjects: subjects.clone(), ..Default::default() };
+    let size = request.encoded_len();
+    assert!(size > 2 * 1024 * 1024, "larger than other messages may be: {size}");
+    let answers = batch(service, subjects.clone()).await.unwrap();
+    assert_eq!(answers.len(), 10_000);
+    for at in [0, 1, 4_999, 9_999] {
+        let one = single(service, subjects[at].clone()).await;
+        assert_eq!((answers[at].flags.clone(), answers[at].errors_while_computing_flags), one);
+    }
+    let mut gzip =
+        service.evaluation_as(Some(&service.token)).send_compressed(CompressionEncoding::Gzip);
+    let mut stream = gzip.batch_evaluate_flags(request).await.unwrap().into_inner();
+    let mut count = 0;
+    while stream.message().await.unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 10_000, "compressed");
 }
 
 async fn a_batch_that_is_not_understood_is_refused_before_anything_is_evaluated(service: &Service) {

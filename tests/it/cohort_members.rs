@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use flagstaff::wire::v1::{AddCohortMembersRequest, RemoveCohortMembersRequest};
+use flagstaff::wire::v1::{
+    AddCohortMembersRequest, CohortInput, CreateCohortRequest, RemoveCohortMembersRequest,
+};
 use http::Method;
 use serde_json::{Value, json};
+use tonic::Code;
 
 use crate::support::{
     Service,
@@ -19,6 +22,7 @@ both_databases! {
     only_a_live_static_cohort_takes_members,
     concurrent_calls_keep_the_count_exact,
     full_lists_are_taken_in_one_call,
+    full_lists_of_the_longest_ids_are_taken_on_both_edges,
     whoever_comes_or_goes_is_evaluated_so_at_once,
 }
 
@@ -194,6 +198,33 @@ async fn full_lists_are_taken_in_one_call(service: &Service) {
     assert_eq!(people.len(), 10_000);
     assert_eq!(service.members(Method::DELETE, cohort, &ids).await, (10_000, 0));
     assert_eq!((count(service, cohort).await, rows(service, cohort).await), (json!(0), "0".into()));
+}
+
+async fn full_lists_of_the_longest_ids_are_taken_on_both_edges(service: &Service) {
+    let cohort = service.static_cohort().await;
+    let distinct_ids: Vec<String> = (0..10_000).map(|n| format!("{n:0>400}")).collect();
+    let ids: Vec<&str> = distinct_ids.iter().map(String::as_str).collect();
+    assert_eq!(service.members(Method::POST, cohort, &ids).await, (10_000, 10_000));
+    assert_eq!(service.members(Method::DELETE, cohort, &ids).await, (10_000, 0));
+    let request = AddCohortMembersRequest {
+        cohort_id: cohort,
+        distinct_ids: distinct_ids.clone(),
+        ..Default::default()
+    };
+    let done = service.directory().add_cohort_members(request).await.unwrap().into_inner();
+    assert_eq!((done.changed, done.unknown), (10_000, 0));
+    let request =
+        RemoveCohortMembersRequest { cohort_id: cohort, distinct_ids, ..Default::default() };
+    let done = service.directory().remove_cohort_members(request).await.unwrap().into_inner();
+    assert_eq!((done.changed, done.unknown), (10_000, 0));
+    // Other calls keep their limit.
+    let large = json!({"name": "x".repeat(2 << 20)});
+    let (status, _) = service.rest(Method::POST, COHORTS, large).await;
+    assert_eq!(status, 413);
+    let cohort = Some(CohortInput { description: Some("x".repeat(2 << 20)), ..Default::default() });
+    let request = CreateCohortRequest { cohort, ..Default::default() };
+    let error = service.directory().create_cohort(request).await.unwrap_err();
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
 }
 
 /// Whether the flag for members is on for somebody.

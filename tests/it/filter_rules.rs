@@ -697,8 +697,8 @@ async fn stored_legacy_members_are_replaced_by_updates_and_kept_by_operations(se
     let filters =
         json!({"groups": [{}], "super_groups": enrollment("stored"), "holdout_groups": null});
     service.stored_flag(1, "stored", &filters).await;
-    let (_, list) = service.get(&format!("{FLAGS}?key=stored")).await;
-    let id = list["results"][0]["id"].as_i64().unwrap();
+    let id = service.stored("SELECT CAST(id AS text) FROM feature_flag WHERE key = 'stored'").await;
+    let id: i64 = id.unwrap().parse().unwrap();
     for verb in ["disable", "archive", "unarchive", "enable"] {
         let (status, flag) =
             service.rest(Method::POST, &format!("{FLAGS}{id}/{verb}/"), json!({})).await;

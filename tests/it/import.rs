@@ -23,6 +23,7 @@ both_databases! {
     what_is_here_stays_is_updated_or_stops_the_import,
     group_types_are_found_by_name_and_get_new_numbers,
     what_the_rules_refuse_is_left_out_and_told,
+    flags_come_in_as_the_reference_serves_them,
     changes_are_signed,
     the_guides_own_commands_lead_to_the_end,
 }
@@ -282,6 +283,56 @@ async fn what_the_rules_refuse_is_left_out_and_told(target: &Service) {
     let came: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!((outcome.code, &came["flags"]["refused"]), (Some(3), &json!(2)), "{came}");
     assert!(came.to_string().contains("At least one evaluation context is required"), "{came}");
+    source.stop().await;
+}
+
+/// Flags that no write of today makes, as older ones stand in the list of the source.
+async fn flags_come_in_as_the_reference_serves_them(target: &Service) {
+    let source = Service::on_sqlite().await;
+    let variants = json!([{"key": "a", "rollout_percentage": 50},
+        {"key": "b", "rollout_percentage": 30}]);
+    let enrollment = json!([{"properties": [{"key": "$feature_enrollment/legacy", "type": "person",
+        "operator": "exact", "value": ["true"]}]}]);
+    let held = json!([{"properties": [], "rollout_percentage": 10, "variant": "holdout-7"}]);
+    let older = json!({"key": "age", "type": "person", "operator": "gte", "value": 18});
+    let flags = [
+        ("uneven", json!({"groups": [{}], "multivariate": {"variants": variants}})),
+        ("legacy", json!({"groups": [{}], "super_groups": enrollment, "holdout_groups": held})),
+        ("other", json!({"groups": [{}], "super_groups": [{"rollout_percentage": 10}]})),
+        ("number", json!({"groups": [{"properties": [older]}]})),
+        ("rules", json!({"version": 2, "rules": []})),
+    ];
+    for (key, filters) in &flags {
+        source.stored_flag(1, key, filters).await;
+    }
+    source.execute("UPDATE project SET flag_count = 5 WHERE id = 1").await;
+    source.reload().await;
+    let outcome = done(import(&source, target, &["--yes"]));
+    let came: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((outcome.code, &came["flags"]["created"]), (Some(3), &json!(4)), "{came}");
+    let refused = entry(&came, "rules");
+    let why = "The key \"version\" is reserved in filters.";
+    assert_eq!((&refused["outcome"], &refused["notes"]), (&json!("refused"), &json!([why])));
+    let note = "The legacy member \"super_groups\" has a form that \"feature_enrollment\" cannot \
+        express: it is removed.";
+    assert_eq!(entry(&came, "other")["notes"], json!([note]));
+    let here = all_flags(target).await;
+    let filters = |key: &str| &here[key]["filters"];
+    assert_eq!(filters("uneven")["multivariate"]["variants"], variants);
+    assert_eq!(filters("number")["groups"][0]["properties"][0]["value"], 18);
+    assert_eq!(filters("legacy")["feature_enrollment"], true);
+    assert_eq!(filters("legacy")["holdout"], json!({"id": 7, "exclusion_percentage": 10}));
+    for key in ["legacy", "other"] {
+        let members = filters(key).as_object().unwrap();
+        assert!(!members.contains_key("super_groups") && !members.contains_key("holdout_groups"));
+    }
+    let again = done(import(&source, target, &["--on-conflict", "update", "--yes"]));
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["flags"]["unchanged"], 4, "what came in settles: {again}");
+    // A request has to be even, as ever.
+    let body = json!({"filters": {"groups": [{}], "multivariate": {"variants": variants}}});
+    let id = here["number"]["id"].as_i64().unwrap();
+    assert_eq!(target.patch(id, body).await.0, 400);
     source.stop().await;
 }
 
