@@ -15,7 +15,8 @@
 //! [`snapshot`] keeps what evaluation reads in memory, [`service`] holds the
 //! use-cases. [`grpc`] and [`rest`] are two dialects of the same operations and
 //! know nothing of each other; generated types end at [`wire`]. [`server`] is
-//! the one file that knows everyone.
+//! the one file that knows everyone. [`clock`] and [`rules_format`] lean on nothing, and anybody may
+//! name them.
 
 pub mod auth;
 pub mod cli;

@@ -26,8 +26,8 @@ impl RulesFormat {
     pub fn of(filters: &Value) -> Self {
         let Some(version) = filters.get(VERSION) else { return Self::Conditions };
         match version.as_f64() {
-            Some(number) if number == 1.0 => Self::Conditions,
-            Some(number) if number == 2.0 => Self::Rules,
+            Some(1.0) => Self::Conditions,
+            Some(2.0) => Self::Rules,
             _ => Self::Unsupported,
         }
     }
