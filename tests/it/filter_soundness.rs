@@ -90,10 +90,6 @@ fn unsound() -> Vec<(Value, String)> {
             ),
             "multivariate.variants[1].key must be unique, got 'a' again".into(),
         ),
-        (
-            json!({"groups": [{}], "version": 2}),
-            "Filters cannot be evaluated: the filters are in the newer rules format.".into(),
-        ),
     ]
 }
 
