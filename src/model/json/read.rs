@@ -160,11 +160,10 @@ pub fn parse_lenient(text: &str, limits: Limits) -> Result<Value, ReadError> {
 ///
 /// As [`parse`].
 pub fn parse_json5(text: &str, limits: Limits) -> Result<Value, ReadError> {
-    match parse_lenient(text, limits) {
-        Err(ReadError::Syntax(_)) => {}
-        read => return read,
+    match parse(text, limits) {
+        Err(ReadError::Syntax(_)) => parse_repaired(replace_lone_surrogates(text), limits),
+        read => read,
     }
-    read_json5(&replace_lone_surrogates(text), limits)
 }
 
 /// Parses what [`parse_json5`] does, and marks halves of surrogate pairs that stand alone: the
@@ -178,12 +177,23 @@ pub fn parse_marked(text: &str, limits: Limits) -> Result<(Value, Option<char>),
         Err(ReadError::Syntax(_)) => {}
         read => return Ok((read?, None)),
     }
-    let marked = mark_lone_surrogates(text);
-    let (text, marker) = match &marked {
-        Some((text, marker)) => (text.as_str(), Some(*marker)),
-        None => (text, None),
+    let (text, marker) = match mark_lone_surrogates(text) {
+        Some((text, marker)) => (Cow::Owned(text), Some(marker)),
+        None => (replace_lone_surrogates(text), None),
     };
-    Ok((parse_json5(text, limits)?, marker))
+    Ok((parse_repaired(text, limits)?, marker))
+}
+
+/// Parses a text that was no strict JSON before its halves of surrogate pairs were replaced. One in
+/// which there were none is not read as strict JSON again.
+fn parse_repaired(text: Cow<'_, str>, limits: Limits) -> Result<Value, ReadError> {
+    if let Cow::Owned(text) = &text {
+        match parse(text, limits) {
+            Err(ReadError::Syntax(_)) => {}
+            read => return read,
+        }
+    }
+    read_json5(&text, limits)
 }
 
 /// Parses JSON5. Its parser follows nesting by recursion, so that what is too deep is always refused.
